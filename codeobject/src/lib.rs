@@ -1,0 +1,1 @@
+//! AMDGPU code objects and clang offload bundles.

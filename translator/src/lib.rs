@@ -1,0 +1,1 @@
+//! CUDA to HIP translation of candle kernels, and the ROCm toolchain that compiles them.

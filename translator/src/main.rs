@@ -1,0 +1,2 @@
+//! The `hipify-candle` command.
+fn main() {}
