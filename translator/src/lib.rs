@@ -1,1 +1,15 @@
-//! CUDA to HIP translation of candle kernels, and the ROCm toolchain that compiles them.
+//! CUDA to HIP translation of Candle's kernels, and the ROCm toolchain that compiles them.
+//!
+//! The way of the data: [`fetch`] brings the pinned CUDA sources, [`lex`] cuts them into tokens without losing a
+//! byte, [`rules`] say what CUDA names become, [`fixes`] repair known upstream defects, [`translate`] writes HIP.
+//!
+//! This crate knows CUDA text, rules, the toolchain, the build plan and the cache. It must not know how a kernel is
+//! launched. The command line is behind the feature `cli`; without it the library needs neither loader nor GPU.
+
+pub mod config;
+pub mod modules;
+pub mod rules;
+pub mod workdir;
+
+#[cfg(feature = "cli")]
+pub mod cli;

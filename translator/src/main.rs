@@ -1,2 +1,5 @@
 //! The `hipify-candle` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    hipify_candle::cli::main()
+}

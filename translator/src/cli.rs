@@ -1,0 +1,163 @@
+//! The command line: arguments, exit codes, and how errors look. Each subcommand is a file of its own with `Args`
+//! and `run`; the work itself is in the library.
+//!
+//! Exit codes: 0 fine, 1 the job found problems, 2 wrong use or missing environment.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::Config;
+use crate::workdir::WorkDir;
+
+/// Translates Candle's CUDA kernels to HIP and builds them for every AMD GPU.
+#[derive(Debug, Parser)]
+#[command(name = "hipify-candle", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 fine, 1 the job found problems, 2 wrong use or missing environment."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every subcommand.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// Read rules, fixes, modules and architectures from DIR instead of the copy inside the program
+    #[arg(long, value_name = "DIR", global = true)]
+    pub config: Option<PathBuf>,
+    /// Keep fetched and generated files in DIR (default: the checkout's target/, or ./target/hipify)
+    #[arg(long, value_name = "DIR", global = true, env = "HIPIFY_WORK_DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = Format::Human, global = true)]
+    pub format: Format,
+}
+
+impl Global {
+    /// The configuration that these options select.
+    ///
+    /// # Errors
+    /// If the folder given can't be read.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Ok(Config::open(self.config.as_deref())?)
+    }
+
+    /// The work dir that these options select.
+    ///
+    /// # Errors
+    /// If the current directory can't be told.
+    pub fn work_dir(&self) -> Result<WorkDir, Failure> {
+        WorkDir::find(self.work_dir.as_deref()).map_err(Failure::new)
+    }
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: colour on a terminal, source excerpts.
+    Human,
+    /// For programs: one JSON document on standard output.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// How a subcommand ended that could do its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit code 0.
+    Fine,
+    /// Exit code 1: the job was done and found problems, which have been printed.
+    Problems,
+}
+
+/// A subcommand could not do its job: wrong use or missing environment, exit code 2.
+#[derive(Debug)]
+pub struct Failure {
+    error: Box<dyn Error + Send + Sync>,
+    help: Option<String>,
+}
+
+impl Failure {
+    /// A failure that its error explains.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Failure {
+            error: error.into(),
+            help: None,
+        }
+    }
+
+    /// Adds what the user can do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::new(error)
+    }
+}
+
+/// Parses the process's arguments, runs the subcommand and says how the process ends.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command, &cli.global) {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Problems) => ExitCode::from(1),
+        Err(failure) => {
+            report(&failure, cli.global.format);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command, _global: &Global) -> Result<Outcome, Failure> {
+    match command {}
+}
+
+/// Prints a failure: on standard error for people, as a JSON document on standard output for programs.
+fn report(failure: &Failure, format: Format) {
+    match format {
+        Format::Json => {
+            let document =
+                serde_json::json!({ "error": chain(&*failure.error), "help": failure.help });
+            println!("{document}");
+        }
+        Format::Human => {
+            let (bold, red) = (
+                anstyle::Style::new().bold(),
+                anstyle::AnsiColor::Red.on_default().bold(),
+            );
+            anstream::eprintln!("{red}error:{red:#} {}", chain(&*failure.error));
+            if let Some(help) = &failure.help {
+                anstream::eprintln!("{bold}help:{bold:#} {help}");
+            }
+        }
+    }
+}
+
+/// An error's message followed by its causes, each said once.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
