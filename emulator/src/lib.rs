@@ -1,1 +1,3 @@
 //! A software AMD GPU behind the HIP C ABI.
+
+pub mod memory;
