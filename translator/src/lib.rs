@@ -7,8 +7,10 @@
 //! launched. The command line is behind the feature `cli`; without it the library needs neither loader nor GPU.
 
 pub mod config;
+pub mod lex;
 pub mod modules;
 pub mod rules;
+pub mod toolchain;
 pub mod workdir;
 
 #[cfg(feature = "cli")]
