@@ -1,3 +1,4 @@
 //! A software AMD GPU behind the HIP C ABI.
 
 pub mod memory;
+pub mod module;

@@ -100,6 +100,8 @@ impl Alloc {
 pub struct Request {
     /// The size in bytes, not zero.
     pub size: u64,
+    /// The alignment in bytes, a power of two; [`ALIGNMENT`] is the least that is given.
+    pub align: u64,
     /// What it is for.
     pub kind: AllocKind,
     /// The device that it belongs to.
@@ -281,13 +283,14 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an allocation, zeroed, and returns its first address, a multiple of [`ALIGNMENT`].
+    /// Makes an allocation, zeroed, and returns its first address.
     ///
     /// # Errors
     /// [`MemoryError::OutOfMemory`] if the device or the process has no more, [`MemoryError::Range`] for a size of zero.
     pub fn allocate(&self, request: Request) -> Result<u64, MemoryError> {
         let Request {
             size,
+            align,
             kind,
             device,
             flags,
@@ -310,7 +313,7 @@ impl Memory {
             Some(shadow) => Some(Arc::new(shadow.ok_or_else(|| exhausted.clone())?)),
         };
         let mut state = self.state();
-        let base = state.heap.allocate(size).ok_or(exhausted)?;
+        let base = state.heap.allocate(size, align).ok_or(exhausted)?;
         state.insert(base, size, kind, device, flags, shadow);
         Ok(base)
     }
@@ -562,6 +565,7 @@ mod tests {
     fn request(size: u64, kind: AllocKind) -> Request {
         Request {
             size,
+            align: ALIGNMENT,
             kind,
             device: 0,
             flags: 0,
@@ -653,6 +657,11 @@ mod tests {
                 .allocate(request(u64::MAX, AllocKind::Pinned))
                 .is_err()
         );
+        let aligned = Request {
+            align: 1 << 16,
+            ..request(10, AllocKind::Pinned)
+        };
+        assert_eq!(memory.allocate(aligned).unwrap() % (1 << 16), 0);
         assert_eq!(
             memory.allocate(request(0, AllocKind::Device)).unwrap_err(),
             MemoryError::Range { base: 0, size: 0 }

@@ -39,10 +39,10 @@ fn stride(size: u64) -> u64 {
 }
 
 impl Heap {
-    /// A zeroed block of at least `size` bytes, or `None` if the system has no more.
-    pub fn allocate(&mut self, size: u64) -> Option<u64> {
-        if size > LARGE {
-            return self.map_block(size);
+    /// A zeroed block of at least `size` bytes, or `None` if the system has no more. `align` is a power of two.
+    pub fn allocate(&mut self, size: u64, align: u64) -> Option<u64> {
+        if size > LARGE || align > ALIGNMENT {
+            return self.map_block(size, align);
         }
         let stride = stride(size);
         if let Some(base) = self.free.get_mut(&stride).and_then(VecDeque::pop_front) {
@@ -72,8 +72,8 @@ impl Heap {
         }
     }
 
-    fn map_block(&mut self, size: u64) -> Option<u64> {
-        let alignment = if size >= HUGE { HUGE } else { PAGE };
+    fn map_block(&mut self, size: u64, align: u64) -> Option<u64> {
+        let alignment = align.max(if size >= HUGE { HUGE } else { PAGE });
         let inner = size.checked_next_multiple_of(PAGE)?;
         let len = inner.checked_add(2 * PAGE)?.checked_add(alignment)?;
         let start = reserve(len)?;
@@ -83,7 +83,7 @@ impl Heap {
             unsafe { libc::munmap(start as *mut libc::c_void, len as usize) };
             return None;
         }
-        if alignment == HUGE {
+        if size >= HUGE {
             // SAFETY: the range was just mapped. The advice changes nothing that can be seen, so its failure is ignored.
             unsafe {
                 libc::madvise(
