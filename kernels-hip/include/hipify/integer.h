@@ -50,8 +50,9 @@ HIPIFY_FN int dp4a(int a, int b, int c) {
 #endif
 }
 
+// V_DOT4_U32_U8 is in every architecture that has a signed one.
 HIPIFY_FN unsigned dp4a(unsigned a, unsigned b, unsigned c) {
-#if defined(__HIP_DEVICE_COMPILE__) && __HIP_DEVICE_COMPILE__ && HIPIFY_HAS_UDOT4
+#if defined(__HIP_DEVICE_COMPILE__) && __HIP_DEVICE_COMPILE__ && HIPIFY_DOT4 != HIPIFY_DOT4_NONE
     return __builtin_amdgcn_udot4(a, b, c, false);
 #else
     return detail::dot4(a, b, c);

@@ -12,17 +12,14 @@
 #define HIPIFY_DOT4_NONE 0    // no 8-bit dot product
 #define HIPIFY_DOT4_SDOT4 1   // V_DOT4_I32_I8: both operands signed
 #define HIPIFY_DOT4_SUDOT4 2  // V_DOT4_I32_IU8: signedness chosen per operand
+#define HIPIFY_LANES_GCN 0    // DPP quad_perm, ds_swizzle
+#define HIPIFY_LANES_RDNA 1   // DPP row_xmask and V_PERMLANEX16 as well
 #define HIPIFY_FP8_NONE 0     // no conversion instructions
-#define HIPIFY_FP8_FNUZ 1     // conversion instructions whose formats differ from CUDA's (bias, NaN, no negative zero)
+#define HIPIFY_FP8_FNUZ 1     // conversion instructions whose formats are not CUDA's (bias, NaN, no negative zero)
 #define HIPIFY_FP8_OCP 2      // conversion instructions for the OCP formats, which are CUDA's
-#define HIPIFY_MATRIX_NONE 0
-#define HIPIFY_MATRIX_MFMA 1
-#define HIPIFY_MATRIX_WMMA 2
-#define HIPIFY_MATRIX_WMMA_GFX12 3  // WMMA with the operand layout of GFX12
 
 #if defined(__HIP_DEVICE_COMPILE__) && __HIP_DEVICE_COMPILE__
-#if !defined(HIPIFY_WAVE_SIZE) || !defined(HIPIFY_DOT4) || !defined(HIPIFY_FP8) || !defined(HIPIFY_MATRIX) || \
-    !defined(HIPIFY_HAS_UDOT4) || !defined(HIPIFY_HAS_RDNA_LANES)
+#if !defined(HIPIFY_WAVE_SIZE) || !defined(HIPIFY_DOT4) || !defined(HIPIFY_LANES) || !defined(HIPIFY_FP8)
 #error "compile with the feature macros of the target: `hipify-candle build` passes them from config/arch.toml"
 #endif
 #if HIPIFY_WAVE_SIZE != 32 && HIPIFY_WAVE_SIZE != 64

@@ -101,7 +101,7 @@ HIPIFY_DEVICE_FN int exchanged(int word) {
         constexpr int quad = Mask | (1 ^ Mask) << 2 | (2 ^ Mask) << 4 | (3 ^ Mask) << 6;
         return __builtin_amdgcn_mov_dpp(word, quad, all, all, true);
     }
-#if defined(HIPIFY_HAS_RDNA_LANES) && HIPIFY_HAS_RDNA_LANES
+#if defined(HIPIFY_LANES) && HIPIFY_LANES == HIPIFY_LANES_RDNA
     else if constexpr (Mask < 16) {
         return __builtin_amdgcn_mov_dpp(word, 0x160 | Mask, all, all, true);
     } else if constexpr (Mask == 16) {
