@@ -483,7 +483,7 @@ impl Segment<'_> {
     }
 }
 
-fn broken(what: &'static str) -> impl Fn(object::read::Error) -> Error {
+pub(crate) fn broken(what: &'static str) -> impl Fn(object::read::Error) -> Error {
     move |error| Error::Elf {
         what,
         message: error.to_string(),

@@ -27,6 +27,7 @@ mod bytes;
 mod code_object;
 mod descriptor;
 mod error;
+mod extent;
 mod metadata;
 pub mod processor;
 mod target;
@@ -39,5 +40,6 @@ pub use descriptor::{
     KernelCodeProperties, KernelDescriptor, RoundMode,
 };
 pub use error::Error;
+pub use extent::Extent;
 pub use metadata::{Access, AddressSpace, Arg, ArgKind, HiddenArg, KernelKind};
 pub use target::{Feature, TargetId};

@@ -97,6 +97,29 @@ impl Header {
     }
 }
 
+impl Header {
+    /// The size of the container that these bytes begin with, if they hold all of it and its content begins as the method
+    /// says. Version 1 does not name it: there it is the end of the zstd frame; of zlib data the end is not looked for.
+    pub(super) fn container_len(&self, bytes: &[u8]) -> Option<usize> {
+        let content = bytes.get(self.len..)?;
+        let magic: &[u8] = match self.method {
+            Method::Zlib => b"\x78",
+            Method::Zstd => b"\x28\xb5\x2f\xfd",
+        };
+        if !content.starts_with(magic) {
+            return None;
+        }
+        let len = match (self.file_size, self.method) {
+            (Some(size), _) => usize::try_from(size).ok()?,
+            (None, Method::Zstd) => {
+                self.len + zstd_safe::find_frame_compressed_size(content).ok()?
+            }
+            (None, Method::Zlib) => return None,
+        };
+        (self.len..=bytes.len()).contains(&len).then_some(len)
+    }
+}
+
 /// Whether these bytes start like a compressed bundle.
 pub fn is_compressed(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
@@ -112,7 +135,11 @@ pub fn decompress(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
         return Ok(Cow::Borrowed(bytes));
     }
     let header = Header::parse(bytes)?;
-    let end = header.file_size.unwrap_or(bytes.len() as u64);
+    // Version 1 has no size, and may be followed by padding.
+    let end = header
+        .file_size
+        .or_else(|| header.container_len(bytes).map(|len| len as u64));
+    let end = end.unwrap_or(bytes.len() as u64);
     let content_len = end
         .checked_sub(header.len as u64)
         .ok_or_else(|| Error::Field {

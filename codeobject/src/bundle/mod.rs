@@ -10,6 +10,7 @@ mod find;
 mod write;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -19,7 +20,8 @@ use crate::error::first_bytes;
 use crate::{Error, TargetId};
 
 pub use compressed::{Compression, compress, decompress, is_compressed};
-pub use find::{Extent, Found, extent, find};
+pub(crate) use find::extent;
+pub use find::{Found, find};
 pub use write::Writer;
 
 /// The first bytes of a plain bundle.
@@ -28,6 +30,9 @@ pub const MAGIC: &[u8; 24] = b"__CLANG_OFFLOAD_BUNDLE__";
 /// Bundles with more entries than this are refused. Clang knows some 70 processors; with every feature setting a bundle
 /// of all of them stays far below.
 const MAX_ENTRIES: u64 = 4096;
+
+/// Entry ids longer than this are refused; real ones have some fifty bytes.
+const MAX_ID: u64 = 1024;
 
 /// What an entry of a bundle is for: `<kind>-<triple>-<target id>`, such as `hipv4-amdgcn-amd-amdhsa--gfx1100`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -174,13 +179,14 @@ impl<'a> Bundle<'a> {
 
     fn from_plain(bytes: Cow<'a, [u8]>) -> Result<Self, Error> {
         let mut entries: Vec<(EntryId, Range<usize>)> = Vec::new();
-        for record in records(&bytes)?.0 {
+        let mut seen = HashSet::new();
+        for record in read_table(&mut Cursor::new(&bytes), &bytes)? {
             let data = slice(&bytes, record.offset, record.size, "a bundle entry's data")?;
             let text = std::str::from_utf8(record.id).map_err(|_| Error::EntryId {
                 text: String::from_utf8_lossy(record.id).into_owned(),
                 message: "it is not UTF-8".to_owned(),
             })?;
-            if entries.iter().any(|(id, _)| id.text == text) {
+            if !seen.insert(text) {
                 return Err(Error::DuplicateEntry {
                     id: text.to_owned(),
                 });
@@ -247,15 +253,15 @@ struct Record<'a> {
     id: &'a [u8],
 }
 
-/// The rows of a plain bundle's table and the table's end. Ranges are not yet checked against the bytes.
-fn records(bytes: &[u8]) -> Result<(Vec<Record<'_>>, usize), Error> {
+/// Reads a plain bundle's table. Ranges are not yet checked against the bytes. The cursor is left where reading ended,
+/// after an error as well.
+fn read_table<'a>(cursor: &mut Cursor<'a>, bytes: &'a [u8]) -> Result<Vec<Record<'a>>, Error> {
     if !bytes.starts_with(MAGIC) {
         return Err(Error::Magic {
             expected: "an offload bundle (__CLANG_OFFLOAD_BUNDLE__ or CCOB)",
             found: first_bytes(bytes),
         });
     }
-    let mut cursor = Cursor::new(bytes);
     cursor.take(MAGIC.len() as u64, "the bundle's magic")?;
     let count = cursor.u64("the bundle's number of entries")?;
     if count > MAX_ENTRIES {
@@ -270,10 +276,17 @@ fn records(bytes: &[u8]) -> Result<(Vec<Record<'_>>, usize), Error> {
         let offset = cursor.u64("a bundle entry's offset")?;
         let size = cursor.u64("a bundle entry's size")?;
         let id_len = cursor.u64("the length of a bundle entry's id")?;
+        if id_len > MAX_ID {
+            return Err(Error::Field {
+                what: "the length of a bundle entry's id",
+                found: id_len.to_string(),
+                expected: "at most 1024",
+            });
+        }
         let id = cursor.take(id_len, "a bundle entry's id")?;
         records.push(Record { offset, size, id });
     }
-    Ok((records, cursor.position()))
+    Ok(records)
 }
 
 #[cfg(test)]

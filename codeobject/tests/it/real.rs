@@ -1,14 +1,12 @@
 //! hipcc's own output, compared with what LLVM's tools say about it.
 
-mod common;
-
 use std::path::Path;
 
+use crate::common::{assert_same, bundle, list, llvm, run, unbundle};
 use codeobject::bundle::{Bundle, Compression, Writer, compress, is_compressed};
 use codeobject::{
     AddressSpace, ArgKind, CodeObject, HiddenArg, RelocationKind, SymbolKind, TargetId,
 };
-use common::{assert_same, bundle, list, llvm, run, unbundle};
 
 /// In the order in which hipcc writes them.
 const TARGETS: [&str; 4] = [

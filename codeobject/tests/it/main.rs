@@ -1,0 +1,6 @@
+//! Tests on what real compilers write, and on bytes that nobody should have written.
+
+mod common;
+mod notes;
+mod real;
+mod tables;
