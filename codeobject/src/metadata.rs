@@ -4,13 +4,10 @@
 //! keys are passed over, as newer compilers add some; a known key with a value of the wrong type is an error that names
 //! its path.
 
-use rmpv::ValueRef;
+use rmp::Marker;
+use rmp::decode::{read_int, read_marker};
 
 use crate::Error;
-
-/// Nesting of the MessagePack document as rmpv counts it, which is two for each map or array: the deepest element that
-/// the format has is `amdhsa.kernels[].args[].size`.
-const MAX_DEPTH: usize = 32;
 
 /// The metadata as it stands in the note, before symbols are looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -284,214 +281,311 @@ fn named<T: Clone>(table: &[(&str, T)], name: &str) -> Option<T> {
 
 /// Reads the metadata note's descriptor.
 pub(crate) fn parse(note: &[u8]) -> Result<Metadata, Error> {
-    let mut rest = note;
-    let document =
-        rmpv::decode::read_value_ref_with_max_depth(&mut rest, MAX_DEPTH).map_err(|error| {
-            Error::Metadata {
-                path: "the document".to_owned(),
-                message: format!(
-                    "broken MessagePack near byte {}: {error}",
-                    note.len() - rest.len()
-                ),
-            }
-        })?;
-    let root = Node::new(&document, Path::Root);
-    let kernels = match root.get("amdhsa.kernels")? {
-        Some(kernels) => kernels.each(kernel)?,
-        None => Vec::new(),
+    let mut metadata = Metadata {
+        target: None,
+        printf: Vec::new(),
+        kernels: Vec::new(),
     };
-    let printf = match root.get("amdhsa.printf")? {
-        Some(formats) => formats.each(|format| Ok(format.as_text()?.to_owned()))?,
-        None => Vec::new(),
-    };
-    Ok(Metadata {
-        target: root.text("amdhsa.target")?.map(str::to_owned),
-        printf,
-        kernels,
-    })
+    let mut reader = Reader::new(note);
+    reader.map(|key, reader| match key {
+        "amdhsa.target" => reader
+            .text()
+            .map(|text| metadata.target = Some(text.to_owned())),
+        "amdhsa.printf" => reader.array(|reader| {
+            metadata.printf.push(reader.text()?.to_owned());
+            Ok(())
+        }),
+        "amdhsa.kernels" => reader.array(|reader| {
+            metadata.kernels.push(kernel(reader)?);
+            Ok(())
+        }),
+        _ => reader.skip(),
+    })?;
+    Ok(metadata)
 }
 
-fn kernel(node: &Node<'_, '_>) -> Result<KernelMetadata, Error> {
-    let args = match node.get(".args")? {
-        Some(args) => args.each(arg)?,
-        None => Vec::new(),
-    };
-    let reqd_workgroup_size = match node.get(".reqd_workgroup_size")? {
-        Some(size) => {
-            let sizes = size.each(|size| size.as_number())?;
-            Some(
-                sizes
-                    .try_into()
-                    .map_err(|_| size.refuse("three numbers are expected"))?,
-            )
+fn kernel(reader: &mut Reader<'_>) -> Result<KernelMetadata, Error> {
+    let mut kernel = KernelMetadata::default();
+    let (mut name, mut symbol) = (None, None);
+    reader.map(|key, reader| {
+        match key {
+            ".name" => name = Some(reader.text()?.to_owned()),
+            ".symbol" => symbol = Some(reader.text()?.to_owned()),
+            ".kind" => kernel.kind = reader.named(KERNEL_KINDS)?,
+            ".language" => kernel.language = Some(reader.text()?.to_owned()),
+            ".args" => reader.array(|reader| {
+                kernel.args.push(arg(reader)?);
+                Ok(())
+            })?,
+            ".reqd_workgroup_size" => kernel.reqd_workgroup_size = Some(reader.triple()?),
+            ".kernarg_segment_size" => kernel.kernarg_segment_size = reader.number()?,
+            ".kernarg_segment_align" => kernel.kernarg_segment_align = reader.number()?,
+            ".group_segment_fixed_size" => kernel.group_segment_fixed_size = reader.number()?,
+            ".private_segment_fixed_size" => kernel.private_segment_fixed_size = reader.number()?,
+            ".wavefront_size" => kernel.wavefront_size = reader.number()?,
+            ".sgpr_count" => kernel.sgpr_count = reader.number()?,
+            ".vgpr_count" => kernel.vgpr_count = reader.number()?,
+            ".agpr_count" => kernel.agpr_count = reader.number()?,
+            ".sgpr_spill_count" => kernel.sgpr_spill_count = reader.number()?,
+            ".vgpr_spill_count" => kernel.vgpr_spill_count = reader.number()?,
+            ".max_flat_workgroup_size" => kernel.max_flat_workgroup_size = reader.number()?,
+            ".uniform_work_group_size" => kernel.uniform_work_group_size = reader.flag()?,
+            ".uses_dynamic_stack" => kernel.uses_dynamic_stack = reader.flag()?,
+            ".workgroup_processor_mode" => kernel.workgroup_processor_mode = reader.flag()?,
+            _ => reader.skip()?,
         }
-        None => None,
+        Ok(())
+    })?;
+    kernel.name = name.ok_or_else(|| reader.missing(".name"))?;
+    kernel.symbol = symbol.ok_or_else(|| reader.missing(".symbol"))?;
+    Ok(kernel)
+}
+
+fn arg(reader: &mut Reader<'_>) -> Result<Arg, Error> {
+    let (mut offset, mut size, mut kind) = (None, None, None);
+    let mut arg = Arg {
+        name: None,
+        type_name: None,
+        offset: 0,
+        size: 0,
+        kind: ArgKind::ByValue,
+        address_space: None,
+        pointee_align: None,
+        access: None,
+        actual_access: None,
+        is_const: false,
+        is_restrict: false,
+        is_volatile: false,
     };
-    Ok(KernelMetadata {
-        name: node.required_text(".name")?.to_owned(),
-        symbol: node.required_text(".symbol")?.to_owned(),
-        kind: node.named(".kind", KERNEL_KINDS)?.unwrap_or_default(),
-        language: node.text(".language")?.map(str::to_owned),
-        args,
-        reqd_workgroup_size,
-        kernarg_segment_size: node.number(".kernarg_segment_size")?.unwrap_or(0),
-        kernarg_segment_align: node.number(".kernarg_segment_align")?.unwrap_or(0),
-        group_segment_fixed_size: node.number(".group_segment_fixed_size")?.unwrap_or(0),
-        private_segment_fixed_size: node.number(".private_segment_fixed_size")?.unwrap_or(0),
-        wavefront_size: node.number(".wavefront_size")?.unwrap_or(0),
-        sgpr_count: node.number(".sgpr_count")?.unwrap_or(0),
-        vgpr_count: node.number(".vgpr_count")?.unwrap_or(0),
-        agpr_count: node.number(".agpr_count")?.unwrap_or(0),
-        sgpr_spill_count: node.number(".sgpr_spill_count")?.unwrap_or(0),
-        vgpr_spill_count: node.number(".vgpr_spill_count")?.unwrap_or(0),
-        max_flat_workgroup_size: node.number(".max_flat_workgroup_size")?.unwrap_or(0),
-        uniform_work_group_size: node.flag(".uniform_work_group_size")?,
-        uses_dynamic_stack: node.flag(".uses_dynamic_stack")?,
-        workgroup_processor_mode: node.flag(".workgroup_processor_mode")?,
-    })
+    reader.map(|key, reader| {
+        match key {
+            ".name" => arg.name = Some(reader.text()?.to_owned()),
+            ".type_name" => arg.type_name = Some(reader.text()?.to_owned()),
+            ".offset" => offset = Some(reader.number()?),
+            ".size" => size = Some(reader.number()?),
+            ".value_kind" => {
+                let name = reader.text()?;
+                let known = named(VALUE_KINDS, name);
+                kind = Some(known.unwrap_or_else(|| ArgKind::Unknown(name.to_owned())));
+            }
+            ".address_space" => arg.address_space = Some(reader.named(ADDRESS_SPACES)?),
+            ".pointee_align" => arg.pointee_align = Some(reader.number()?),
+            ".access" => arg.access = Some(reader.named(ACCESSES)?),
+            ".actual_access" => arg.actual_access = Some(reader.named(ACCESSES)?),
+            ".is_const" => arg.is_const = reader.flag()?,
+            ".is_restrict" => arg.is_restrict = reader.flag()?,
+            ".is_volatile" => arg.is_volatile = reader.flag()?,
+            _ => reader.skip()?,
+        }
+        Ok(())
+    })?;
+    arg.offset = offset.ok_or_else(|| reader.missing(".offset"))?;
+    arg.size = size.ok_or_else(|| reader.missing(".size"))?;
+    arg.kind = kind.ok_or_else(|| reader.missing(".value_kind"))?;
+    Ok(arg)
 }
 
-fn arg(node: &Node<'_, '_>) -> Result<Arg, Error> {
-    let kind = node.required_text(".value_kind")?;
-    Ok(Arg {
-        name: node.text(".name")?.map(str::to_owned),
-        type_name: node.text(".type_name")?.map(str::to_owned),
-        offset: node.required_number(".offset")?,
-        size: node.required_number(".size")?,
-        kind: named(VALUE_KINDS, kind).unwrap_or_else(|| ArgKind::Unknown(kind.to_owned())),
-        address_space: node.named(".address_space", ADDRESS_SPACES)?,
-        pointee_align: node.number(".pointee_align")?,
-        access: node.named(".access", ACCESSES)?,
-        actual_access: node.named(".actual_access", ACCESSES)?,
-        is_const: node.flag(".is_const")?,
-        is_restrict: node.flag(".is_restrict")?,
-        is_volatile: node.flag(".is_volatile")?,
-    })
+/// Reads a MessagePack document from front to back, without a tree in memory: an element takes one byte in the note, and
+/// dozens in a tree.
+struct Reader<'a> {
+    note: &'a [u8],
+    rest: &'a [u8],
+    /// Where the next element stands, for errors.
+    path: Vec<Step<'a>>,
 }
 
-/// Where an element stands in the document; only written out for an error.
 #[derive(Clone, Copy)]
-enum Path<'p> {
-    Root,
-    Key(&'p Path<'p>, &'static str),
-    Index(&'p Path<'p>, usize),
+enum Step<'a> {
+    Key(&'a str),
+    Index(u32),
 }
 
-impl Path<'_> {
-    fn write(&self, out: &mut String) {
-        match self {
-            Self::Root => {}
-            Self::Key(parent, key) => {
-                parent.write(out);
-                // The keys below the root begin with the dot that joins them.
-                out.push_str(key);
-            }
-            Self::Index(parent, index) => {
-                parent.write(out);
-                out.push_str(&format!("[{index}]"));
-            }
+impl<'a> Reader<'a> {
+    fn new(note: &'a [u8]) -> Self {
+        Self {
+            note,
+            rest: note,
+            path: Vec::new(),
         }
-    }
-}
-
-/// An element of the document and where it stands.
-struct Node<'v, 'p> {
-    value: &'v ValueRef<'v>,
-    path: Path<'p>,
-}
-
-impl<'v, 'p> Node<'v, 'p> {
-    fn new(value: &'v ValueRef<'v>, path: Path<'p>) -> Self {
-        Self { value, path }
     }
 
     fn refuse(&self, message: impl Into<String>) -> Error {
         let mut path = String::new();
-        self.path.write(&mut path);
+        for step in &self.path {
+            match step {
+                // The keys below the root begin with the dot that joins them.
+                Step::Key(key) => path.push_str(key),
+                Step::Index(index) => path.push_str(&format!("[{index}]")),
+            }
+        }
+        if path.is_empty() {
+            path.push_str("the document");
+        }
         Error::Metadata {
             path,
             message: message.into(),
         }
     }
 
-    fn missing(&self, key: &'static str) -> Error {
-        Node::new(self.value, Path::Key(&self.path, key)).refuse("it is missing")
+    fn missing(&self, key: &str) -> Error {
+        self.refuse(format!("`{key}` is missing"))
     }
 
-    /// The element of a map, `None` if the key is not there.
-    fn get<'n>(&'n self, key: &'static str) -> Result<Option<Node<'v, 'n>>, Error> {
-        let ValueRef::Map(elements) = self.value else {
-            return Err(self.refuse("a map is expected"));
-        };
-        let found = elements
+    fn ends(&self) -> Error {
+        self.refuse(format!("the note of {} bytes ends here", self.note.len()))
+    }
+
+    fn marker(&mut self) -> Result<Marker, Error> {
+        read_marker(&mut self.rest).map_err(|_| self.ends())
+    }
+
+    fn bytes(&mut self, len: u64) -> Result<&'a [u8], Error> {
+        let split = usize::try_from(len)
+            .ok()
+            .and_then(|len| self.rest.split_at_checked(len));
+        let (bytes, rest) = split.ok_or_else(|| self.ends())?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    /// A length that follows a marker: big-endian, of 1, 2 or 4 bytes.
+    fn len(&mut self, bytes: u64) -> Result<u64, Error> {
+        Ok(self
+            .bytes(bytes)?
             .iter()
-            .find(|(name, _)| matches!(name, ValueRef::String(name) if name.as_str() == Some(key)));
-        Ok(found.map(|(_, value)| Node::new(value, Path::Key(&self.path, key))))
+            .fold(0, |len, byte| len << 8 | u64::from(*byte)))
     }
 
-    fn each<T>(&self, read: impl Fn(&Node<'_, '_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
-        let ValueRef::Array(elements) = self.value else {
-            return Err(self.refuse("an array is expected"));
+    fn map(
+        &mut self,
+        mut element: impl FnMut(&'a str, &mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let len = match self.marker()? {
+            Marker::FixMap(len) => len.into(),
+            Marker::Map16 => self.len(2)?,
+            Marker::Map32 => self.len(4)?,
+            _ => return Err(self.refuse("a map is expected")),
         };
-        elements
-            .iter()
-            .enumerate()
-            .map(|(index, value)| read(&Node::new(value, Path::Index(&self.path, index))))
-            .collect()
-    }
-
-    fn as_text(&self) -> Result<&'v str, Error> {
-        match self.value {
-            ValueRef::String(text) => text
-                .as_str()
-                .ok_or_else(|| self.refuse("the string is not UTF-8")),
-            _ => Err(self.refuse("a string is expected")),
+        for _ in 0..len {
+            let key = self.text()?;
+            self.path.push(Step::Key(key));
+            element(key, self)?;
+            self.path.pop();
         }
+        Ok(())
     }
 
-    fn as_number<N: TryFrom<u64>>(&self) -> Result<N, Error> {
-        let number = self
-            .value
-            .as_u64()
-            .ok_or_else(|| self.refuse("a number that is not negative is expected"))?;
+    fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let len = match self.marker()? {
+            Marker::FixArray(len) => len.into(),
+            Marker::Array16 => self.len(2)?,
+            Marker::Array32 => self.len(4)?,
+            _ => return Err(self.refuse("an array is expected")),
+        };
+        for index in 0..len {
+            self.path.push(Step::Index(index as u32));
+            element(self)?;
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    fn text(&mut self) -> Result<&'a str, Error> {
+        let len = match self.marker()? {
+            Marker::FixStr(len) => len.into(),
+            Marker::Str8 => self.len(1)?,
+            Marker::Str16 => self.len(2)?,
+            Marker::Str32 => self.len(4)?,
+            _ => return Err(self.refuse("a string is expected")),
+        };
+        std::str::from_utf8(self.bytes(len)?).map_err(|_| self.refuse("the string is not UTF-8"))
+    }
+
+    fn number<N: TryFrom<u64>>(&mut self) -> Result<N, Error> {
+        let number: u64 = read_int(&mut self.rest)
+            .map_err(|_| self.refuse("a number that is not negative is expected"))?;
         N::try_from(number).map_err(|_| self.refuse(format!("{number} is too large")))
     }
 
-    fn text(&self, key: &'static str) -> Result<Option<&'v str>, Error> {
-        self.get(key)?.map(|node| node.as_text()).transpose()
-    }
-
-    fn required_text(&self, key: &'static str) -> Result<&'v str, Error> {
-        self.text(key)?.ok_or_else(|| self.missing(key))
-    }
-
-    fn number<N: TryFrom<u64>>(&self, key: &'static str) -> Result<Option<N>, Error> {
-        self.get(key)?.map(|node| node.as_number()).transpose()
-    }
-
-    fn required_number<N: TryFrom<u64>>(&self, key: &'static str) -> Result<N, Error> {
-        self.number(key)?.ok_or_else(|| self.missing(key))
-    }
-
-    /// A flag, which clang writes as a boolean or as 0 and 1; false if it is not there.
-    fn flag(&self, key: &'static str) -> Result<bool, Error> {
-        let Some(node) = self.get(key)? else {
-            return Ok(false);
-        };
-        match node.value {
-            ValueRef::Boolean(flag) => Ok(*flag),
-            _ => Ok(node.as_number::<u64>()? != 0),
+    /// A flag, which clang writes as a boolean or as 0 and 1.
+    fn flag(&mut self) -> Result<bool, Error> {
+        let mut ahead = self.rest;
+        match read_marker(&mut ahead) {
+            Ok(marker @ (Marker::True | Marker::False)) => {
+                self.rest = ahead;
+                Ok(marker == Marker::True)
+            }
+            _ => Ok(self.number::<u64>()? != 0),
         }
     }
 
-    fn named<T: Clone>(&self, key: &'static str, table: &[(&str, T)]) -> Result<Option<T>, Error> {
-        let Some(node) = self.get(key)? else {
-            return Ok(None);
-        };
-        let name = node.as_text()?;
-        named(table, name)
-            .map(Some)
-            .ok_or_else(|| node.refuse(format!("`{name}` is not known")))
+    fn named<T: Clone>(&mut self, table: &[(&str, T)]) -> Result<T, Error> {
+        let name = self.text()?;
+        named(table, name).ok_or_else(|| self.refuse(format!("`{name}` is not known")))
+    }
+
+    fn triple(&mut self) -> Result<[u32; 3], Error> {
+        let (mut sizes, mut count) = ([0; 3], 0);
+        self.array(|reader| {
+            let size = sizes
+                .get_mut(count)
+                .ok_or_else(|| reader.refuse("three numbers are expected"))?;
+            *size = reader.number()?;
+            count += 1;
+            Ok(())
+        })?;
+        if count < 3 {
+            return Err(self.refuse("three numbers are expected"));
+        }
+        Ok(sizes)
+    }
+
+    /// Passes over an element, however deep it is.
+    fn skip(&mut self) -> Result<(), Error> {
+        let mut elements = 1_u64;
+        while elements > 0 {
+            let (bytes, children) = match self.marker()? {
+                Marker::FixPos(_)
+                | Marker::FixNeg(_)
+                | Marker::Null
+                | Marker::True
+                | Marker::False => (0, 0),
+                Marker::U8 | Marker::I8 => (1, 0),
+                Marker::U16 | Marker::I16 => (2, 0),
+                Marker::U32 | Marker::I32 | Marker::F32 => (4, 0),
+                Marker::U64 | Marker::I64 | Marker::F64 => (8, 0),
+                Marker::FixStr(len) => (len.into(), 0),
+                Marker::Str8 | Marker::Bin8 => (self.len(1)?, 0),
+                Marker::Str16 | Marker::Bin16 => (self.len(2)?, 0),
+                Marker::Str32 | Marker::Bin32 => (self.len(4)?, 0),
+                // An extension has a type byte before its data.
+                Marker::FixExt1 => (2, 0),
+                Marker::FixExt2 => (3, 0),
+                Marker::FixExt4 => (5, 0),
+                Marker::FixExt8 => (9, 0),
+                Marker::FixExt16 => (17, 0),
+                Marker::Ext8 => (self.len(1)? + 1, 0),
+                Marker::Ext16 => (self.len(2)? + 1, 0),
+                Marker::Ext32 => (self.len(4)? + 1, 0),
+                Marker::FixArray(len) => (0, len.into()),
+                Marker::Array16 => (0, self.len(2)?),
+                Marker::Array32 => (0, self.len(4)?),
+                Marker::FixMap(len) => (0, 2 * u64::from(len)),
+                Marker::Map16 => (0, 2 * self.len(2)?),
+                Marker::Map32 => (0, 2 * self.len(4)?),
+                Marker::Reserved => return Err(self.refuse("the byte 0xc1 is not MessagePack")),
+            };
+            self.bytes(bytes)?;
+            // Every child takes a byte, so more than the rest are as wrong as they are plenty.
+            elements = elements - 1 + children;
+            if elements > self.rest.len() as u64 {
+                return Err(self.ends());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -537,13 +631,66 @@ mod tests {
 
     #[test]
     fn deep_nesting_and_huge_lengths_are_refused() {
-        // Arrays of one array, then an array that claims four billion elements.
-        for bytes in [
-            vec![0x91; 100_000],
-            vec![0xdd, 0xff, 0xff, 0xff, 0xff],
-            vec![0xdb, 0xff, 0xff, 0xff, 0xff, b'x'],
+        // `{"x": ...}` around an array in an array in an array, and around lengths of four billion.
+        let deep = vec![0x91; 100_000];
+        for value in [
+            &deep[..],
+            b"\xdd\xff\xff\xff\xff",
+            b"\xdb\xff\xff\xff\xffx",
+            b"\xdf\xff\xff\xff\xff\xc0",
+            b"\xc1",
         ] {
+            let bytes = [b"\x81\xa1x", value].concat();
             assert!(matches!(parse(&bytes), Err(Error::Metadata { .. })));
+        }
+    }
+
+    #[test]
+    fn unknown_elements_of_every_kind_are_passed_over() {
+        let unknown = Value::Array(vec![
+            Value::Nil,
+            true.into(),
+            (-1).into(),
+            (-200).into(),
+            300.into(),
+            (1_u64 << 40).into(),
+            1.5_f32.into(),
+            2.5_f64.into(),
+            "x".repeat(40).into(),
+            "x".repeat(70_000).into(),
+            Value::Binary(vec![0; 300]),
+            Value::Ext(1, vec![0; 4]),
+            Value::Ext(2, vec![0; 300]),
+            map(vec![
+                ("a", Value::Array(vec![Value::Nil; 20])),
+                ("b", map(vec![])),
+            ]),
+        ]);
+        let document = map(vec![
+            ("unknown", unknown.clone()),
+            ("amdhsa.target", "amdgcn-amd-amdhsa--gfx1100".into()),
+            ("more", unknown),
+            ("amdhsa.printf", Value::Array(vec!["1:1:4:%d".into()])),
+        ]);
+        let metadata = parse(&encode(&document)).unwrap();
+        assert_eq!(
+            metadata.target.as_deref(),
+            Some("amdgcn-amd-amdhsa--gfx1100")
+        );
+        assert_eq!(metadata.printf, ["1:1:4:%d"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let kernel = map(vec![(".name", "k".into())]);
+        let document = map(vec![("amdhsa.kernels", Value::Array(vec![kernel]))]);
+        let error = parse(&encode(&document)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "AMDGPU metadata, amdhsa.kernels[0]: `.symbol` is missing"
+        );
+        for truncated in 0..encode(&document).len() {
+            assert!(parse(&encode(&document)[..truncated]).is_err());
         }
     }
 
