@@ -104,5 +104,6 @@ HIPIFY_DEVICE_FN bfloat162 atomicAdd(bfloat162 *address, bfloat162 value) {
 
 }  // namespace hipify
 
-using nv_bfloat16 = hipify::bfloat16;
-using nv_bfloat162 = hipify::bfloat162;
+// As in `hipify/fp16.h`: a using-declaration names the overloads that it sees, so it is repeated after these.
+using hipify::make_bfloat162;
+HIPIFY_GLOBAL_FUNCTIONS

@@ -40,6 +40,14 @@ HIPIFY_FN To bits_as(const From &from) {
 /// IEEE 754's directions, in the order of CUDA's suffixes `_rn`, `_rz`, `_rd`, `_ru`.
 enum class rounding { nearest, zero, down, up };
 
+/// How many steps of magnitude lead from the number nearest to an inexact result to the number that the direction
+/// asks for. `is_outside`: the nearest number is the larger one in magnitude.
+HIPIFY_FN int step(rounding direction, bool is_negative, bool is_outside) {
+    if (direction == rounding::nearest) return 0;
+    const bool is_inward = direction == rounding::zero || (direction == rounding::down) != is_negative;
+    return is_outside && is_inward ? -1 : !is_outside && !is_inward ? 1 : 0;
+}
+
 /// `x` rounded to an integral value in the given direction; ties go to even.
 HIPIFY_FN float round_integral(float x, rounding direction) {
     switch (direction) {
@@ -50,18 +58,27 @@ HIPIFY_FN float round_integral(float x, rounding direction) {
     }
     return __builtin_rintf(x);
 }
+HIPIFY_FN double round_integral(double x, rounding direction) {
+    switch (direction) {
+    case rounding::zero: return __builtin_trunc(x);
+    case rounding::down: return __builtin_floor(x);
+    case rounding::up: return __builtin_ceil(x);
+    case rounding::nearest: break;
+    }
+    return __builtin_rint(x);
+}
 
-/// An integral float as an integer: clamped to the range of `Int`, and for a NaN zero, or, as PTX's 64-bit
+/// An integral number as an integer: clamped to the range of `Int`, and for a NaN zero, or, as PTX's 64-bit
 /// conversions give it, the most significant bit alone.
-template <class Int>
-HIPIFY_FN Int saturate_integral(float x) {
+template <class Int, class Float>
+HIPIFY_FN Int saturate_integral(Float x) {
     using limits = std::numeric_limits<Int>;
     if (x != x) {
         return sizeof(Int) == 8 ? static_cast<Int>(1ull << 63) : Int(0);
     }
-    // The bounds are powers of two, hence exact floats, also where the largest integer is not.
-    const float above = static_cast<float>(1ull << (limits::digits - 1)) * 2.0f;
-    const float lowest = limits::is_signed ? -above : 0.0f;
+    // The bounds are powers of two, hence exact, also where the largest integer is not.
+    const Float above = static_cast<Float>(1ull << (limits::digits - 1)) * 2;
+    const Float lowest = limits::is_signed ? -above : Float(0);
     if (x >= above) return limits::max();
     if (x < lowest) return limits::min();
     return static_cast<Int>(x);
@@ -93,6 +110,17 @@ HIPIFY_FN float round_to_odd(long long x) {
     const unsigned long long magnitude = x < 0 ? 0ull - static_cast<unsigned long long>(x) : static_cast<unsigned long long>(x);
     const float result = round_to_odd(magnitude);
     return x < 0 ? -result : result;
+}
+
+/// a + b, rounded to odd. The error of a sum is itself a number of its precision (Knuth's TwoSum).
+HIPIFY_FN double sum_to_odd(double a, double b) {
+#pragma clang fp contract(off)
+    const double sum = a + b, carried = sum - a;
+    const double lost = (a - (sum - carried)) + (b - carried);
+    unsigned long long bits = bits_as<unsigned long long>(sum);
+    // Infinite and NaN sums have a NaN for an error.
+    if (lost == lost && lost != 0.0 && (bits & 1) == 0) bits += (lost > 0.0) == (sum > 0.0) ? 1ull : -1ull;
+    return bits_as<double>(bits);
 }
 
 }  // namespace detail

@@ -56,12 +56,7 @@ HIPIFY_FN half fma(half a, half b, half c) {
 #if defined(__HIP_DEVICE_COMPILE__) && __HIP_DEVICE_COMPILE__
     return wrapped(__builtin_fmaf16(native(a), native(b), native(c)));
 #else
-    // The product is an exact double, and so is every sum whose parts are less than 2^29 apart; the rest rounds to odd.
-    const double product = double(float(a)) * double(float(b)), addend = float(c), sum = product + addend;
-    const double carried = sum - product, lost = (product - (sum - carried)) + (addend - carried);
-    unsigned long long pattern = bits_as<unsigned long long>(sum);
-    if (lost != 0.0 && lost == lost && (pattern & 1) == 0) pattern += (lost > 0.0) == (sum > 0.0) ? 1 : -1;
-    return half(bits_as<double>(pattern));
+    return half(sum_to_odd(double(float(a)) * double(float(b)), double(float(c))));
 #endif
 }
 HIPIFY_FN half2 fma(half2 a, half2 b, half2 c) {
@@ -112,7 +107,20 @@ HIPIFY_DEVICE_FN half2 atomicAdd(half2 *address, half2 value) {
 
 }  // namespace hipify
 
-// CUDA declares these two without underscores, where a program's own variables may hide them; so they are names here
-// and not the translator's business.
-using half = hipify::half;
-using half2 = hipify::half2;
+// What CUDA declares under names without underscores. A program's own names may hide these, so they are declared here
+// and not renamed by the translator. The functions are overloaded in `hipify/bf16.h`.
+using hipify::half;
+using hipify::half2;
+using hipify::make_half2;
+
+#define HIPIFY_GLOBAL_FUNCTION(NAME) \
+    using hipify::h##NAME;           \
+    using hipify::h2##NAME;
+#define HIPIFY_GLOBAL_FUNCTIONS                                                                          \
+    HIPIFY_GLOBAL_FUNCTION(ceil) HIPIFY_GLOBAL_FUNCTION(floor) HIPIFY_GLOBAL_FUNCTION(trunc)             \
+    HIPIFY_GLOBAL_FUNCTION(rint) HIPIFY_GLOBAL_FUNCTION(sqrt) HIPIFY_GLOBAL_FUNCTION(rcp)                \
+    HIPIFY_GLOBAL_FUNCTION(rsqrt) HIPIFY_GLOBAL_FUNCTION(exp) HIPIFY_GLOBAL_FUNCTION(exp2)               \
+    HIPIFY_GLOBAL_FUNCTION(exp10) HIPIFY_GLOBAL_FUNCTION(log) HIPIFY_GLOBAL_FUNCTION(log2)               \
+    HIPIFY_GLOBAL_FUNCTION(log10) HIPIFY_GLOBAL_FUNCTION(sin) HIPIFY_GLOBAL_FUNCTION(cos)                \
+    HIPIFY_GLOBAL_FUNCTION(tanh) HIPIFY_GLOBAL_FUNCTION(tanh_approx)
+HIPIFY_GLOBAL_FUNCTIONS

@@ -11,5 +11,6 @@
 #include "hipify/core.h"
 #include "hipify/integer.h"
 #include "hipify/memory.h"
+#include "hipify/numeric.h"
 #include "hipify/simd.h"
 #include "hipify/warp.h"

@@ -1,4 +1,4 @@
-// Integer intrinsics that HIP lacks: CUDA's packed dot products `__dp4a` and `__dp2a`.
+// Integer intrinsics that HIP lacks, foremost CUDA's packed dot products `__dp4a` and `__dp2a`.
 // Source: CUDA Math API, "Integer Intrinsics".
 //
 // Knows: which dot product the target has, by the feature macros.
@@ -39,6 +39,21 @@ HIPIFY_FN Int dot2(Int a, Int b, Int c, int first) {
 }
 
 }  // namespace detail
+
+/// floor((a + b) / 2). Overloads of the function on 16-bit floats that CUDA gave the same name.
+HIPIFY_FN int hadd(int a, int b) { return (a & b) + ((a ^ b) >> 1); }
+
+/// Position of the n-th set bit of `mask` from `base`, upwards for a positive n, downwards for a negative one, `base`
+/// itself for zero; all ones where there is none.
+HIPIFY_FN unsigned fns(unsigned mask, unsigned base, int n) {
+    const int direction = n < 0 ? -1 : 1;
+    int left = n == 0 ? 1 : n < 0 ? -n : n;
+    for (int position = static_cast<int>(base); position >= 0 && position < 32; position += direction) {
+        if ((mask >> position & 1u) != 0 && --left == 0) return static_cast<unsigned>(position);
+        if (n == 0) break;
+    }
+    return ~0u;
+}
 
 HIPIFY_FN int dp4a(int a, int b, int c) {
 #if !defined(__HIP_DEVICE_COMPILE__) || !__HIP_DEVICE_COMPILE__ || HIPIFY_DOT4 == HIPIFY_DOT4_NONE

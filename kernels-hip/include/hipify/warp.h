@@ -175,6 +175,11 @@ HIPIFY_DEVICE_FN void syncwarp(unsigned = 0xffffffffu) {
     __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, "wavefront");
 }
 
+/// Waits for no longer than CUDA would: up to twice the nanoseconds, or not at all.
+HIPIFY_DEVICE_FN void nanosleep(unsigned nanoseconds) {
+    if (nanoseconds >= 64) __builtin_amdgcn_s_sleep(1);
+}
+
 // ---- matches ----------------------------------------------------------------------------------------------------
 
 /// The lanes of `mask` with the same bits as the caller's.

@@ -172,16 +172,13 @@ HIPIFY_EXTREME(min)
 
 namespace detail {
 
-/// `value` in the given direction. The nearest number is at most one step off, and a step of the bits is a step of the
-/// magnitude, infinity included.
+/// `value` in the given direction. A step of the bits is a step of the magnitude, up to infinity and back.
 HIPIFY_FN HIPIFY_T HIPIFY_FORMAT::narrow(float value, rounding direction) {
     const HIPIFY_T nearest = HIPIFY_T(value);
     const float back = nearest;
-    const bool negative = (bits_as<unsigned>(value) >> 31) != 0;
-    const bool inward = direction == rounding::zero || (direction == rounding::down) != negative;
-    if (direction == rounding::nearest || back == value || value != value) return nearest;
-    const bool is_outside = negative ? back < value : back > value;
-    return from_bits(bits(nearest) + (is_outside && inward ? -1u : !is_outside && !inward ? 1u : 0u));
+    if (back == value || value != value) return nearest;
+    const bool is_outside = __builtin_fabsf(back) > __builtin_fabsf(value);
+    return from_bits(bits(nearest) + static_cast<unsigned>(step(direction, value < 0.0f, is_outside)));
 }
 
 }  // namespace detail
