@@ -17,6 +17,8 @@ use object::read::elf::{
 
 use crate::bytes::slice;
 use crate::error::first_bytes;
+use crate::inlines::InlineTable;
+use crate::lines::LineTable;
 use crate::metadata::{self, Arg, KernelKind, KernelMetadata};
 use crate::target::{ABI_V3, ABI_V6};
 use crate::{Error, KernelDescriptor, TargetId};
@@ -414,6 +416,53 @@ impl<'a> CodeObject<'a> {
         self.bytes
     }
 
+    /// The line table, empty if it was built without `-gline-tables-only` or `-g`. Reads the debugging sections each time:
+    /// keep it.
+    ///
+    /// # Errors
+    /// [`Error::Elf`] if the line table is broken or compressed.
+    pub fn line_table(&self) -> Result<LineTable<'a>, Error> {
+        let section = self.debug_sections()?;
+        LineTable::parse(
+            section(".debug_line")?,
+            section(".debug_line_str")?,
+            section(".debug_str")?,
+            &self.text,
+        )
+    }
+
+    /// The functions and what was inlined into them, empty if it was built without `-gline-tables-only` or `-g`. Reads the
+    /// debugging sections each time: keep it.
+    ///
+    /// # Errors
+    /// [`Error::Elf`] if the debugging information is broken or compressed.
+    pub fn inline_table(&self) -> Result<InlineTable<'a>, Error> {
+        InlineTable::parse(self.debug_sections()?)
+    }
+
+    /// A function that gives the bytes of a debugging section, none if it is not there.
+    fn debug_sections(&self) -> Result<impl Fn(&str) -> Result<&'a [u8], Error>, Error> {
+        let bytes = self.bytes;
+        let header = Header::parse(bytes).map_err(broken("the header"))?;
+        let sections = header
+            .sections(LE, bytes)
+            .map_err(broken("the section headers"))?;
+        Ok(move |name: &str| {
+            let Some(section) = find_section(header, &sections, bytes, name) else {
+                return Ok(&[][..]);
+            };
+            if section.sh_flags(LE) & u64::from(elf::SHF_COMPRESSED) != 0 {
+                return Err(Error::Elf {
+                    what: "the debugging information",
+                    message: format!("{name} is compressed (-gz), which is not read here"),
+                });
+            }
+            section
+                .data(LE, bytes)
+                .map_err(broken("a debugging section"))
+        })
+    }
+
     /// The segment that an address lies in.
     pub fn segment_of(&self, address: u64) -> Option<&Segment<'a>> {
         let after = self
@@ -715,25 +764,34 @@ fn read_relocations<'a>(
     Ok(relocations)
 }
 
-fn find_text(
+/// The section of this name. Names are compared, not searched for their end: a hostile file has none for any of them.
+fn find_section<'a>(
     header: &Header,
-    sections: &SectionTable<'_, Header>,
-    bytes: &[u8],
-) -> Option<Range<u64>> {
-    // Names are compared, not searched for their end: the table of a hostile file has no end for any of them.
+    sections: &SectionTable<'a, Header>,
+    bytes: &'a [u8],
+    name: &str,
+) -> Option<&'a elf::SectionHeader64<LE>> {
     let index = header.shstrndx(LE, bytes).ok()? as usize;
     let names = sections
         .section(SectionIndex(index))
         .ok()?
         .data(LE, bytes)
         .ok()?;
-    sections.iter().find_map(|section| {
-        let is_text = names
-            .get(section.sh_name(LE) as usize..)?
-            .starts_with(b".text\0");
-        let address = section.sh_addr(LE);
-        is_text.then_some(address..address.checked_add(section.sh_size(LE))?)
+    sections.iter().find(|section| {
+        let rest = names.get(section.sh_name(LE) as usize..);
+        rest.and_then(|rest| rest.strip_prefix(name.as_bytes()))
+            .is_some_and(|rest| rest.first() == Some(&0))
     })
+}
+
+fn find_text(
+    header: &Header,
+    sections: &SectionTable<'_, Header>,
+    bytes: &[u8],
+) -> Option<Range<u64>> {
+    let section = find_section(header, sections, bytes, ".text")?;
+    let address = section.sh_addr(LE);
+    Some(address..address.checked_add(section.sh_size(LE))?)
 }
 
 fn executable_range(segments: &[Segment<'_>]) -> Range<u64> {

@@ -28,6 +28,8 @@ mod code_object;
 mod descriptor;
 mod error;
 mod extent;
+mod inlines;
+mod lines;
 mod metadata;
 pub mod processor;
 mod target;
@@ -41,5 +43,7 @@ pub use descriptor::{
 };
 pub use error::Error;
 pub use extent::Extent;
+pub use inlines::{Frame, InlineTable};
+pub use lines::{LineTable, Location};
 pub use metadata::{Access, AddressSpace, Arg, ArgKind, HiddenArg, KernelKind};
 pub use target::{Feature, TargetId};
