@@ -43,7 +43,7 @@ fn variables_win_over_places_and_the_prefix_is_last() {
         dir.path().join("c"),
         dir.path().join("d"),
     );
-    [&a, &b, &c, &d].map(|root| rocm(root, &[]));
+    [&a, &b, &c, &d].iter().for_each(|root| rocm(root, &[]));
     rocm(&dir.path().join("target/rocm"), &[]);
     let below = dir.path().join("target/x/y");
     fs::create_dir_all(&below).expect("temporary folder");

@@ -1,0 +1,290 @@
+//! The output folder: one bundle a module, and `manifest.json`, which says what is in them and how they were made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use codeobject::TargetId;
+use codeobject::bundle::Writer;
+use serde::{Deserialize, Serialize};
+
+use super::{BuildError, Builder, Object};
+use crate::cache::Digest;
+use crate::files::write_changed;
+use crate::toolchain::HipVersion;
+
+/// Name of the manifest in the output folder.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Version of the manifest's form.
+const FORMAT: u32 = 1;
+
+/// The output folder can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// A file or folder can't be read or written.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The manifest isn't one.
+    #[error("{path} is no manifest of this program: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A bundle can't be put together.
+    #[error("the bundle of {module}: {message}")]
+    Bundle {
+        /// The module.
+        module: String,
+        /// Why.
+        message: String,
+    },
+    /// The flags of a target can't be told.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+fn failed<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> ManifestError + 'a {
+    move |source| ManifestError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// `manifest.json`. It holds nothing that differs between two builds of the same sources with the same compiler.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this form.
+    pub format: u32,
+    /// The program that wrote it.
+    pub generator: String,
+    /// The modules in the folder, by name.
+    pub modules: BTreeMap<String, ModuleEntry>,
+}
+
+/// A module's bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleEntry {
+    /// Path of the bundle below the folder, with `/`.
+    pub bundle: String,
+    /// The bundle's digest.
+    pub sha256: Digest,
+    /// The bundle's size.
+    pub bytes: u64,
+    /// Where the sources come from: `candle-kernels 0.11.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Digest of the translated sources, headers of the project included, comments left out.
+    pub sources: Digest,
+    /// What compiled it.
+    pub compiler: CompilerEntry,
+    /// Every kernel in it, sorted.
+    pub kernels: Vec<String>,
+    /// Its code objects, in the bundle's order.
+    pub code_objects: Vec<BundleEntry>,
+}
+
+/// What compiled a module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompilerEntry {
+    /// Clang's name for itself.
+    pub version: String,
+    /// Version of HIP's headers.
+    pub hip: HipVersion,
+}
+
+/// A code object in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleEntry {
+    /// Its target id.
+    pub target: String,
+    /// Its digest.
+    pub sha256: Digest,
+    /// Its size.
+    pub bytes: u64,
+    /// What the compiler was given besides files and folders.
+    pub arguments: Vec<String>,
+    /// Kernels of the module that it lacks: sources may leave some out for a target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
+}
+
+impl Manifest {
+    /// Reads the manifest of a folder, `None` if it has none.
+    ///
+    /// # Errors
+    /// [`ManifestError`] if there is one that can't be read.
+    pub fn read(folder: &Path) -> Result<Option<Self>, ManifestError> {
+        let path = folder.join(MANIFEST);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed("read", &path)(e)),
+        };
+        let malformed = |message| ManifestError::Malformed {
+            path: path.clone(),
+            message,
+        };
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
+        if manifest.format == FORMAT {
+            Ok(Some(manifest))
+        } else {
+            Err(malformed(format!(
+                "its form is version {}, expected {FORMAT}",
+                manifest.format
+            )))
+        }
+    }
+}
+
+/// A bundle that is in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The module.
+    pub module: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// Whether the file had to be written.
+    pub changed: bool,
+}
+
+/// A folder that bundles are written to.
+#[derive(Debug)]
+pub struct Output {
+    folder: PathBuf,
+}
+
+impl Output {
+    /// Makes the folder and tries whether it can be written: better before compiling than after.
+    ///
+    /// # Errors
+    /// [`ManifestError`] if it can't be written, or holds a foreign `manifest.json`.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, ManifestError> {
+        let folder = folder.into();
+        fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+        tempfile::tempfile_in(&folder).map_err(failed("write into", &folder))?;
+        Manifest::read(&folder)?;
+        Ok(Output { folder })
+    }
+
+    /// Writes a bundle for each module and brings the manifest up to date. Files that have the right bytes already are
+    /// not touched; modules of earlier builds stay.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; bundles that were written before the error stay, each of them whole.
+    pub fn write(
+        &self,
+        builder: &Builder<'_>,
+        origin: Option<&str>,
+        modules: &[(&str, Vec<(TargetId, Object)>)],
+    ) -> Result<Vec<Written>, ManifestError> {
+        // Other processes that write here wait; where folders can't be locked they had better not meet.
+        let lock = File::open(&self.folder).ok();
+        if let Some(lock) = &lock {
+            lock.lock().map_err(failed("lock", &self.folder))?;
+        }
+        let mut manifest = Manifest {
+            format: FORMAT,
+            generator: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
+            modules: Manifest::read(&self.folder)?
+                .map(|old| old.modules)
+                .unwrap_or_default(),
+        };
+        manifest.modules.retain(|_, entry| {
+            fs::metadata(self.folder.join(&entry.bundle))
+                .is_ok_and(|data| data.len() == entry.bytes)
+        });
+        let mut written = Vec::new();
+        for (module, objects) in modules {
+            let (entry, bytes) = self.entry(builder, origin, module, objects)?;
+            let path = self.folder.join(&entry.bundle);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(failed("create", parent))?;
+            }
+            let changed = write_changed(&path, &bytes).map_err(failed("write", &path))?;
+            written.push(Written {
+                module: (*module).to_owned(),
+                path,
+                bytes: entry.bytes,
+                changed,
+            });
+            manifest.modules.insert((*module).to_owned(), entry);
+        }
+        let path = self.folder.join(MANIFEST);
+        let text = serde_json::to_string_pretty(&manifest)
+            .map_err(|e| failed("write", &path)(e.into()))?;
+        write_changed(&path, (text + "\n").as_bytes()).map_err(failed("write", &path))?;
+        Ok(written)
+    }
+
+    fn entry(
+        &self,
+        builder: &Builder<'_>,
+        origin: Option<&str>,
+        module: &str,
+        objects: &[(TargetId, Object)],
+    ) -> Result<(ModuleEntry, Vec<u8>), ManifestError> {
+        let refused = |message: String| ManifestError::Bundle {
+            module: module.to_owned(),
+            message,
+        };
+        let mut writer = Writer::new();
+        for (target, object) in objects {
+            writer = writer.add(target.clone(), object.bytes.as_slice());
+        }
+        let bytes = writer.to_vec().map_err(|e| refused(e.to_string()))?;
+        let kernels: BTreeSet<&String> = objects
+            .iter()
+            .flat_map(|(_, object)| &object.kernels)
+            .collect();
+        let mut code_objects = Vec::new();
+        for (target, object) in objects {
+            let has = |kernel: &&&String| object.kernels.binary_search(kernel).is_ok();
+            code_objects.push(BundleEntry {
+                target: target.to_string(),
+                sha256: object.digest,
+                bytes: object.bytes.len() as u64,
+                arguments: builder.arguments(target)?,
+                lacks: kernels
+                    .iter()
+                    .filter(|kernel| !has(kernel))
+                    .map(|kernel| (*kernel).clone())
+                    .collect(),
+            });
+        }
+        let (_, first) = objects
+            .first()
+            .ok_or_else(|| refused("there is no code object for it".to_owned()))?;
+        let entry = ModuleEntry {
+            bundle: format!("{module}.hipfb"),
+            sha256: Digest::of(&bytes),
+            bytes: bytes.len() as u64,
+            origin: origin.map(str::to_owned),
+            sources: first.sources,
+            compiler: CompilerEntry {
+                version: builder.compiler().0.clone(),
+                hip: builder.toolchain().hip,
+            },
+            kernels: kernels.into_iter().cloned().collect(),
+            code_objects,
+        };
+        Ok((entry, bytes))
+    }
+}
