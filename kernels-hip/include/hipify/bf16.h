@@ -61,8 +61,19 @@ HIPIFY_FN bfloat16 fma(bfloat16 a, bfloat16 b, bfloat16 c) {
     return bfloat16(result);
 }
 
-HIPIFY_FN bfloat16 max(bfloat16 a, bfloat16 b) { return bfloat16(__builtin_fmaxf(a, b)); }
-HIPIFY_FN bfloat16 min(bfloat16 a, bfloat16 b) { return bfloat16(__builtin_fminf(a, b)); }
+// V_MAX and V_MIN put -0 below +0, as CUDA does. The host's functions take either, so there the signs are combined.
+HIPIFY_FN bfloat16 max(bfloat16 a, bfloat16 b) {
+#if !defined(__HIP_DEVICE_COMPILE__) || !__HIP_DEVICE_COMPILE__
+    if (float(a) == float(b)) return brain16::from_bits(bits(a) & bits(b));
+#endif
+    return bfloat16(__builtin_fmaxf(a, b));
+}
+HIPIFY_FN bfloat16 min(bfloat16 a, bfloat16 b) {
+#if !defined(__HIP_DEVICE_COMPILE__) || !__HIP_DEVICE_COMPILE__
+    if (float(a) == float(b)) return brain16::from_bits(bits(a) | bits(b));
+#endif
+    return bfloat16(__builtin_fminf(a, b));
+}
 
 #define HIPIFY_PAIRWISE(NAME) \
     HIPIFY_FN bfloat162 NAME(bfloat162 a, bfloat162 b) { return {NAME(a.x, b.x), NAME(a.y, b.y)}; }

@@ -67,8 +67,19 @@ HIPIFY_FN half2 fma(half2 a, half2 b, half2 c) {
 #endif
 }
 
-HIPIFY_FN half max(half a, half b) { return half(__builtin_fmaxf(a, b)); }
-HIPIFY_FN half min(half a, half b) { return half(__builtin_fminf(a, b)); }
+// V_MAX and V_MIN put -0 below +0, as CUDA does. The host's functions take either, so there the signs are combined.
+HIPIFY_FN half max(half a, half b) {
+#if !defined(__HIP_DEVICE_COMPILE__) || !__HIP_DEVICE_COMPILE__
+    if (float(a) == float(b)) return binary16::from_bits(bits(a) & bits(b));
+#endif
+    return half(__builtin_fmaxf(a, b));
+}
+HIPIFY_FN half min(half a, half b) {
+#if !defined(__HIP_DEVICE_COMPILE__) || !__HIP_DEVICE_COMPILE__
+    if (float(a) == float(b)) return binary16::from_bits(bits(a) | bits(b));
+#endif
+    return half(__builtin_fminf(a, b));
+}
 
 namespace uncontracted {
 

@@ -11,6 +11,7 @@
 #include "hipify/core.h"
 #include "hipify/integer.h"
 #include "hipify/memory.h"
+#include "hipify/minmax.h"
 #include "hipify/numeric.h"
 #include "hipify/simd.h"
 #include "hipify/warp.h"
