@@ -31,6 +31,7 @@ mod extent;
 mod inlines;
 mod lines;
 mod metadata;
+mod occupancy;
 pub mod processor;
 mod target;
 
@@ -46,4 +47,5 @@ pub use extent::Extent;
 pub use inlines::{Frame, InlineTable};
 pub use lines::{LineTable, Location};
 pub use metadata::{Access, AddressSpace, Arg, ArgKind, HiddenArg, KernelKind};
+pub use occupancy::{Occupancy, OccupancyLimit, UnitLimits};
 pub use target::{Feature, TargetId};

@@ -3,5 +3,6 @@
 mod common;
 mod lines;
 mod notes;
+mod occupancy;
 mod real;
 mod tables;
