@@ -11,8 +11,8 @@ use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use codeobject::bundle::{self, Bundle, Extent};
-use codeobject::{CodeObject, Kernel, Relocation, RelocationKind, SymbolKind, TargetId};
+use codeobject::bundle::{self, Bundle};
+use codeobject::{CodeObject, Extent, Kernel, Relocation, RelocationKind, SymbolKind, TargetId};
 use rustc_hash::FxHashMap;
 
 use crate::memory::{AllocKind, Memory, MemoryError, Request};
@@ -291,6 +291,11 @@ impl LoadedModule {
         self.variables.get(name).copied()
     }
 
+    /// The names of the variables, in no order.
+    pub fn variable_names(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
+    }
+
     /// The variable that a device address lies in, with its name.
     pub fn variable_at(&self, address: u64) -> Option<(&str, Variable)> {
         let inside =
@@ -301,6 +306,11 @@ impl LoadedModule {
             .map(|(name, variable)| (name.as_str(), *variable))
     }
 
+    /// The functions with their addresses in the image and their sizes, sorted by address.
+    pub fn functions(&self) -> &[(u64, u64, String)] {
+        &self.functions
+    }
+
     /// The function that an address of the image lies in.
     pub fn function_at(&self, address: u64) -> Option<&str> {
         let after = self
@@ -308,6 +318,11 @@ impl LoadedModule {
             .partition_point(|(start, ..)| *start <= address);
         let (start, size, name) = self.functions.get(after.checked_sub(1)?)?;
         (address - start < *size).then_some(name)
+    }
+
+    /// The functions by address in the image: start, size and name.
+    pub fn functions(&self) -> &[(u64, u64, String)] {
+        &self.functions
     }
 
     /// The format strings of `printf` calls that were compiled for a buffer.
@@ -420,7 +435,7 @@ unsafe fn plain_image_at<'a>(pointer: *const u8) -> Result<&'a [u8], LoadError> 
     }
     let mut known = 16;
     loop {
-        match bundle::extent(prefix(known))? {
+        match Extent::of(prefix(known))? {
             Extent::Complete(len) => return Ok(prefix(len)),
             // Each step asks for more than the last.
             Extent::NeedsAtLeast(len) => known = len.max(known + 1),
