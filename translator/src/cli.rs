@@ -3,6 +3,10 @@
 //!
 //! Exit codes: 0 fine, 1 the job found problems, 2 wrong use or missing environment.
 
+mod fetch;
+mod render;
+mod translate;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +14,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Config;
+use crate::fetch::FetchError;
+use crate::toolchain::ToolchainError;
 use crate::workdir::WorkDir;
 
 /// Translates Candle's CUDA kernels to HIP and builds them for every AMD GPU.
@@ -67,7 +73,10 @@ pub enum Format {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Fetch(fetch::Args),
+    Translate(translate::Args),
+}
 
 /// How a subcommand ended that could do its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +113,17 @@ impl Failure {
 
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Failure::new(error)
+        let any = &error as &dyn std::any::Any;
+        let help = None
+            .or_else(|| any.downcast_ref::<FetchError>().and_then(FetchError::help))
+            .or_else(|| {
+                any.downcast_ref::<ToolchainError>()
+                    .map(ToolchainError::help)
+            });
+        Failure {
+            error: error.into(),
+            help,
+        }
     }
 }
 
@@ -112,7 +131,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command, &cli.global) {
+    match run(&cli.command, &cli.global) {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::Problems) => ExitCode::from(1),
         Err(failure) => {
@@ -122,8 +141,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, _global: &Global) -> Result<Outcome, Failure> {
-    match command {}
+fn run(command: &Command, global: &Global) -> Result<Outcome, Failure> {
+    match command {
+        Command::Fetch(args) => fetch::run(args, global),
+        Command::Translate(args) => translate::run(args, global),
+    }
 }
 
 /// Prints a failure: on standard error for people, as a JSON document on standard output for programs.

@@ -6,11 +6,19 @@
 //! This crate knows CUDA text, rules, the toolchain, the build plan and the cache. It must not know how a kernel is
 //! launched. The command line is behind the feature `cli`; without it the library needs neither loader nor GPU.
 
+pub mod arch;
+pub mod build;
+pub mod cache;
 pub mod config;
+pub mod diagnostic;
+pub mod fetch;
+pub mod files;
+pub mod fixes;
 pub mod lex;
 pub mod modules;
 pub mod rules;
 pub mod toolchain;
+pub mod translate;
 pub mod workdir;
 
 #[cfg(feature = "cli")]

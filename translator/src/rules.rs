@@ -647,16 +647,16 @@ impl Builder {
             .into_iter()
             .map(|(name, ask)| (name, ask, u16::MAX));
         for (name, to, file) in self.outputs.drain(..).chain(guard_outputs) {
-            let words: Vec<&str> = identifiers(&to).collect();
-            for (index, &word) in words.iter().enumerate() {
+            for path in paths(&to) {
+                let word = path[0];
                 let by_name = match self.rules.names.get(word) {
                     Some(rules) => rules.iter().any(|r| r.action != Action::Keep),
                     None => self.rules.guards.is_subject(word),
                 };
                 let by_path = self.rules.namespaces(word).iter().any(|r| {
-                    let path = words.get(index..index + r.path.len());
-                    r.action != Action::Keep
-                        && path.is_some_and(|p| p.iter().zip(&r.path).all(|(a, b)| *a == &**b))
+                    let starts = path.len() >= r.path.len()
+                        && path.iter().zip(&r.path).all(|(a, b)| *a == &**b);
+                    r.action != Action::Keep && starts
                 });
                 if by_name || by_path {
                     let file = self
@@ -706,3 +706,25 @@ fn globs(file: &str, patterns: &[String]) -> Result<Vec<Glob>, RulesError> {
         .map(|p| Glob::new(p).map_err(|message| invalid(file, p, &message)))
         .collect()
 }
+
+/// The names in a piece of text that rules look at, each with what is behind its `::`: what is qualified by another
+/// name or is a member is not looked up.
+fn paths(text: &str) -> Vec<Vec<&str>> {
+    let mut found: Vec<Vec<&str>> = Vec::new();
+    let mut end = 0;
+    for word in identifiers(text) {
+        // `identifiers` returns slices of `text`, in order.
+        let start = end + text[end..].find(word).unwrap_or_default();
+        let between = text[end..start].trim();
+        end = start + word.len();
+        match (between, found.last_mut()) {
+            ("::", Some(path)) => path.push(word),
+            _ if between.ends_with('.') || between.ends_with("->") => {}
+            _ => found.push(vec![word]),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

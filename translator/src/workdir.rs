@@ -44,6 +44,18 @@ impl WorkDir {
         &self.root
     }
 
+    /// The checkout whose `target/` this is, if it is one's.
+    #[must_use]
+    pub fn checkout(&self) -> Option<&Path> {
+        self.root.parent().filter(|dir| is_checkout(dir))
+    }
+
+    /// Where bundles go unless told otherwise.
+    #[must_use]
+    pub fn bundles(&self) -> PathBuf {
+        self.root.join("bundles")
+    }
+
     /// Where the CUDA sources of a version of candle-kernels lie once fetched; `src/` is below it.
     #[must_use]
     pub fn cuda(&self, version: &str) -> PathBuf {

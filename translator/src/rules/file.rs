@@ -41,7 +41,7 @@ impl fmt::Display for HipVersion {
 
 impl<'de> Deserialize<'de> for HipVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&str>::deserialize(deserializer)?
+        String::deserialize(deserializer)?
             .parse()
             .map_err(de::Error::custom)
     }

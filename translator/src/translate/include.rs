@@ -1,0 +1,66 @@
+//! Includes: headers of CUDA become headers of HIP or of ours, headers of the tree keep their names.
+
+use crate::diagnostic::Code;
+use crate::lex::{Directive, Kind};
+use crate::rules::HeaderAction;
+
+use super::edit::Cause;
+use super::tree::output_path;
+
+impl super::Pass<'_, '_, '_, '_> {
+    /// Deals with one `#include`. False if it names its header by a macro.
+    pub(super) fn include(&mut self, directive: &Directive) -> bool {
+        let Some(&operand) = self.file.lexed.operands(directive).first() else {
+            return true;
+        };
+        if self.file.kind(operand) != Kind::HeaderName {
+            return false;
+        }
+        let raw = self.file.raw(operand);
+        let quoted = raw.starts_with('"');
+        let header = &raw[1..raw.len() - 1];
+        let span = self.span(operand, operand);
+        if quoted && self.facts.included(self.index, header).is_some() {
+            let output = output_path(header);
+            if output != header {
+                self.edits
+                    .push(span, format!("\"{output}\""), Cause::Header);
+            }
+            return true;
+        }
+        match self.rules.header(header) {
+            Some(HeaderAction::Keep) => {}
+            Some(HeaderAction::Replace(to)) => {
+                self.edits.push(span, format!("<{to}>"), Cause::Header)
+            }
+            Some(HeaderAction::Drop) => {
+                let line = self.span(directive.tokens.start, operand);
+                let text = format!("// HIP needs no {header}");
+                self.edits.push(line, text, Cause::Header);
+            }
+            Some(HeaderAction::Refuse { reason, help }) => {
+                self.reports
+                    .error(Code::UnsupportedHeader, header, span, || {
+                        (
+                            format!("the header `{header}` can't be translated: {reason}"),
+                            help.as_deref().map(str::to_owned),
+                        )
+                    });
+            }
+            None if self.rules.is_cuda_header(header) => {
+                self.reports.error(Code::UnknownHeader, header, span, || {
+                    let help = format!("add `\"{header}\" = {{ to = \"...\" }}` to [header] in config/rules/headers.toml");
+                    (format!("no rule for the CUDA header `{header}`"), Some(help))
+                });
+            }
+            None if quoted => {
+                self.reports.error(Code::MissingInclude, header, span, || {
+                    let help = format!("if it isn't part of the sources, add it to [header] in config/rules/headers.toml: `\"{header}\" = {{ keep = true }}`");
+                    (format!("the file `{header}` is not in the source tree"), Some(help))
+                });
+            }
+            None => {}
+        }
+        true
+    }
+}
