@@ -105,9 +105,17 @@ impl<'a> LineTable<'a> {
         table
             .rows
             .sort_by_key(|row| (row.address, row.file != NO_FILE));
+        // Of several rows for one address the last one counts.
         table.rows.dedup_by(|next, row| {
-            (next.file, next.line, next.column) == (row.file, row.line, row.column)
+            let same = next.address == row.address;
+            if same {
+                *row = *next;
+            }
+            same
         });
+        table
+            .rows
+            .dedup_by_key(|row| (row.file, row.line, row.column));
         Ok(table)
     }
 

@@ -190,6 +190,14 @@ fn unzlib(content: &[u8], plain_size: usize) -> Result<Vec<u8>, Error> {
 }
 
 fn unzstd(content: &[u8], plain_size: usize) -> Result<Vec<u8>, Error> {
+    // Before any memory is taken: the frame says its size, as every compressor that has the whole input writes it.
+    if let Ok(Some(size)) = zstd_safe::get_frame_content_size(content)
+        && size != plain_size as u64
+    {
+        return Err(broken(format!(
+            "it holds {size} bytes, its header says {plain_size}"
+        )));
+    }
     // One call into a buffer of the final size: zstd then needs no window of its own, whose size the frame could claim.
     let mut context = zstd_safe::DCtx::create();
     let mut plain = Vec::new();
