@@ -173,7 +173,7 @@ pub struct Builder<'a> {
     version: CompilerVersion,
     cache: &'a Cache,
     tree: SourceTree,
-    cuda: Option<PathBuf>,
+    cuda: Option<(String, PathBuf)>,
     archs: &'a Architectures,
     guards: &'a Guards,
     flags: Flags,
@@ -208,10 +208,11 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Shows CUDA lines of the files below `root` when the compiler finds errors.
+    /// Shows CUDA lines when the compiler finds errors: in files that it names `label/...`, which are those below
+    /// `root`.
     #[must_use]
-    pub fn cuda_sources(mut self, root: impl Into<PathBuf>) -> Self {
-        self.cuda = Some(root.into());
+    pub fn cuda_sources(mut self, label: impl Into<String>, root: impl Into<PathBuf>) -> Self {
+        self.cuda = Some((label.into(), root.into()));
         self
     }
 
@@ -259,6 +260,14 @@ impl<'a> Builder<'a> {
             }
         };
         Ok(names.obstacle(&target.processor))
+    }
+
+    /// Whether the cache knows this job from an earlier build, so that the compiler surely can do it.
+    ///
+    /// # Errors
+    /// [`BuildError`] if a source can't be read.
+    pub fn was_compiled(&self, job: &Job) -> Result<bool, BuildError> {
+        Ok(self.cache.entry(self.prepare(job)?.key).is_some())
     }
 
     /// The code object of one job, from the cache or the compiler.
@@ -383,7 +392,11 @@ impl Prepared<'_> {
             toolchain: &self.builder.toolchain,
             cache,
             tree: &self.builder.tree,
-            cuda: self.builder.cuda.as_deref(),
+            cuda: self
+                .builder
+                .cuda
+                .as_ref()
+                .map(|(label, root)| (label.as_str(), root.as_path())),
             unit: &self.job.unit,
             closure: &self.closure,
             target,

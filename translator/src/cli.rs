@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 fine, 1 the job found problems, 2 wrong use or missing environment.
 
+mod build;
 mod fetch;
 mod render;
 mod translate;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Config;
 use crate::fetch::FetchError;
+use crate::pipeline::PipelineError;
 use crate::toolchain::ToolchainError;
 use crate::workdir::WorkDir;
 
@@ -76,6 +78,7 @@ pub enum Format {
 enum Command {
     Fetch(fetch::Args),
     Translate(translate::Args),
+    Build(build::Args),
 }
 
 /// How a subcommand ended that could do its job.
@@ -117,6 +120,10 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
         let help = None
             .or_else(|| any.downcast_ref::<FetchError>().and_then(FetchError::help))
             .or_else(|| {
+                any.downcast_ref::<PipelineError>()
+                    .and_then(PipelineError::help)
+            })
+            .or_else(|| {
                 any.downcast_ref::<ToolchainError>()
                     .map(ToolchainError::help)
             });
@@ -143,6 +150,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: &Command, global: &Global) -> Result<Outcome, Failure> {
     match command {
+        Command::Build(args) => build::run(args, global),
         Command::Fetch(args) => fetch::run(args, global),
         Command::Translate(args) => translate::run(args, global),
     }

@@ -47,7 +47,7 @@ pub(super) struct Compilation<'a> {
     pub toolchain: &'a Toolchain,
     pub cache: &'a Cache,
     pub tree: &'a SourceTree,
-    pub cuda: Option<&'a Path>,
+    pub cuda: Option<(&'a str, &'a Path)>,
     pub unit: &'a Path,
     pub closure: &'a Closure,
     pub target: &'a TargetId,
@@ -111,7 +111,8 @@ impl Compilation<'_> {
         let seconds = start.elapsed().as_secs_f64();
         if !ended.status.success() || !output.is_file() {
             let text = String::from_utf8_lossy(&ended.stderr);
-            let roots: Vec<&Path> = self.cuda.into_iter().chain([root]).collect();
+            let mut roots = vec![("", root)];
+            roots.extend(self.cuda);
             return Err(HipccError::Rejected {
                 status: ended.status.to_string(),
                 messages: message::read(&text, &roots),

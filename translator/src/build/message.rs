@@ -4,7 +4,7 @@
 //! counts them in the HIP text. It shows that text, which is enough to find the column of the CUDA line.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -44,10 +44,10 @@ static SNIPPET: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^ *\d+ \
 static PLACELESS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(?:[\w.+/-]+: )?(?:fatal )?(error|warning): (.*)$").ok());
 
-/// Reads what clang printed on standard error. `roots` are the folders that the files it names may be below, the CUDA
-/// sources first. Lines that belong to no finding (how it was run, how many findings there were) are dropped unless
+/// Reads what clang printed on standard error. `roots` says for the start of a file's name which folder it stands for.
+/// Lines that belong to no finding (how it was run, how many findings there were) are dropped unless
 /// there is nothing else.
-pub(super) fn read(text: &str, roots: &[&Path]) -> Vec<Message> {
+pub(super) fn read(text: &str, roots: &[(&str, &Path)]) -> Vec<Message> {
     let mut found: Vec<Message> = Vec::new();
     let mut sources = Sources { roots, last: None };
     let mut lines = text.lines().peekable();
@@ -113,7 +113,7 @@ fn severity(word: &str) -> Severity {
 
 /// Source files, the last one kept: findings come in runs.
 struct Sources<'a> {
-    roots: &'a [&'a Path],
+    roots: &'a [(&'a str, &'a Path)],
     last: Option<(String, Option<String>)>,
 }
 
@@ -160,10 +160,10 @@ impl Sources<'_> {
 
     fn text(&mut self, file: &str) -> Option<&str> {
         if self.last.as_ref().is_none_or(|(name, _)| name != file) {
-            let places: Vec<PathBuf> = self.roots.iter().map(|root| root.join(file)).collect();
-            let text = places
-                .iter()
-                .find_map(|path| std::fs::read_to_string(path).ok());
+            let text = self.roots.iter().find_map(|(start, folder)| {
+                let below = Path::new(file).strip_prefix(start).ok()?;
+                std::fs::read_to_string(folder.join(below)).ok()
+            });
             self.last = Some((file.to_owned(), text));
         }
         self.last.as_ref()?.1.as_deref()
@@ -289,16 +289,16 @@ mod tests {
         )
         .expect("temporary file");
         let text = "In file included from b.hip:3:\n\
-            a.cu:2:24: error: use of undeclared identifier 'nonsense'\n\
+            pkg/src/a.cu:2:24: error: use of undeclared identifier 'nonsense'\n\
             \x20   2 | f(hipify_dp4a(a, b, c), nonsense);\n\
             \x20     |                         ^\n\
             <built-in>:1:2: warning: odd [-Wodd]\n\
             1 warning and 1 error generated when compiling for gfx1100.\n";
-        let found = read(text, &[dir.path()]);
+        let found = read(text, &[("pkg/src", dir.path())]);
         assert_eq!(found.len(), 2);
         let error = &found[0];
         assert_eq!(error.severity, Severity::Error);
-        assert_eq!(error.file.as_deref(), Some("a.cu"));
+        assert_eq!(error.file.as_deref(), Some("pkg/src/a.cu"));
         assert_eq!(
             error.position,
             Some(Position {
@@ -311,7 +311,7 @@ mod tests {
             Some("f(__dp4a(a, b, c), nonsense);")
         );
         let shown = error.render(&|_, text| text.to_owned());
-        let expected = "error: use of undeclared identifier 'nonsense'\n --> a.cu:2:19\n  |\n\
+        let expected = "error: use of undeclared identifier 'nonsense'\n --> pkg/src/a.cu:2:19\n  |\n\
             2 | f(__dp4a(a, b, c), nonsense);\n  |                   ^\n  = translated: f(hipify_dp4a(a, b, c), \
             nonsense);\n";
         assert_eq!(shown, expected);
