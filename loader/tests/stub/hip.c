@@ -8,7 +8,7 @@
 //   STUB_DEVICES=1        number of devices
 //   STUB_VERSION=60443484 what hipRuntimeGetVersion answers
 //   STUB_R0600            device properties in the layout of HIP 6, and no function for the older one
-//   STUB_BARE             only the functions that every HIP has: no pools, graphs, callbacks, peers, occupancy
+//   STUB_BARE             only the functions that every HIP has: no pools, graphs, host functions, peers, occupancy
 //   STUB_WITHOUT_LAUNCH   without hipModuleLaunchKernel, which is no HIP at all
 #include <stdatomic.h>
 #include <stddef.h>
@@ -220,6 +220,13 @@ int hipModuleLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz,
     return OK;
 }
 #endif
+
+int hipStreamAddCallback(void *stream, void (*callback)(void *, int, void *), void *data, unsigned flags) {
+    ENTER;
+    (void)flags;
+    callback(stream, OK, data);
+    return OK;
+}
 
 #ifndef STUB_BARE
 int hipDeviceGetPCIBusId(char *id, int len, int device) { ENTER; (void)device; strncpy(id, "0000:03:00.0", len); return OK; }
