@@ -148,10 +148,8 @@ impl Done<'_> {
         let mut err = anstream::stderr().lock();
         let shown = |d: &&crate::diagnostic::Diagnostic| notes || d.severity > Severity::Note;
         for diagnostic in self.translation.diagnostics().filter(shown) {
-            let source = self.tree.files.iter().find(|f| f.path == diagnostic.file);
-            let text = source.map_or("", |f| f.text.as_str());
             let path = self.tree.root.join(&diagnostic.file);
-            writeln!(err, "{}", render::diagnostic(diagnostic, &path, text))?;
+            writeln!(err, "{}", render::diagnostic(diagnostic, &path))?;
         }
         let mut out = anstream::stdout().lock();
         if diff {

@@ -21,9 +21,9 @@ impl super::Pass<'_, '_, '_, '_> {
     pub(super) fn asm(&mut self, stream: &[u32], in_directive: bool) {
         for at in 0..stream.len() {
             let index = stream[at];
-            if self.claimed[index as usize]
-                || self.file.kind(index) != Kind::Ident
+            if self.file.kind(index) != Kind::Ident
                 || !matches!(self.file.raw(index), "asm" | "__asm__" | "__asm")
+                || self.claimed[index as usize]
             {
                 continue;
             }

@@ -369,6 +369,8 @@ pub(super) struct Facts<'t, 'r> {
     pub closures: Vec<FileSet>,
     /// For each file, the files that are compiled together with it in some unit.
     visible: Vec<FileSet>,
+    /// Whether a macro opens or closes more braces than it closes or opens, so that counting braces says nothing.
+    pub unbalanced_macros: bool,
     declared_in: FxHashMap<&'t str, Vec<usize>>,
     by_path: FxHashMap<&'t str, usize>,
 }
@@ -408,7 +410,9 @@ impl<'t, 'r> Facts<'t, 'r> {
                 declared_in.entry(name).or_default().push(index);
             }
         }
+        let unbalanced_macros = files.iter().any(has_unbalanced_macros);
         Facts {
+            unbalanced_macros,
             files,
             closures,
             visible,
@@ -512,4 +516,20 @@ fn closure(includes: &[Vec<usize>], start: usize) -> FileSet {
         }
     }
     seen
+}
+
+fn has_unbalanced_macros(file: &Prepared<'_, '_>) -> bool {
+    let defines = file
+        .lexed
+        .directives
+        .iter()
+        .filter(|d| d.kind == DirectiveKind::Define);
+    defines.map(|d| file.lexed.operands(d)).any(|operands| {
+        let brace = |token: &u32| match file.raw(*token) {
+            "{" => 1,
+            "}" => -1,
+            _ => 0,
+        };
+        operands.iter().map(brace).sum::<i32>() != 0
+    })
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::facts::Prepared;
 use super::tree::SourceFile;
 use crate::diagnostic::{Code, Diagnostic, LineIndex, Severity};
 use crate::lex::{DirectiveKind, Kind};
@@ -150,7 +149,7 @@ impl super::Pass<'_, '_, '_, '_> {
     /// a condition only the first counts, and a file that defines macros with unbalanced braces is not judged.
     fn open_brace(&self) -> Option<u32> {
         let lexed = &self.file.lexed;
-        if self.facts.files.iter().any(has_unbalanced_macros) {
+        if self.facts.unbalanced_macros {
             return None;
         }
         let mut open: Vec<u32> = Vec::new();
@@ -184,20 +183,4 @@ impl super::Pass<'_, '_, '_, '_> {
         }
         open.pop()
     }
-}
-
-fn has_unbalanced_macros(file: &Prepared<'_, '_>) -> bool {
-    let defines = file
-        .lexed
-        .directives
-        .iter()
-        .filter(|d| d.kind == DirectiveKind::Define);
-    defines.map(|d| file.lexed.operands(d)).any(|operands| {
-        let brace = |token: &u32| match file.raw(*token) {
-            "{" => 1,
-            "}" => -1,
-            _ => 0,
-        };
-        operands.iter().map(brace).sum::<i32>() != 0
-    })
 }
