@@ -4,9 +4,13 @@
 //! Exit codes: 0 fine, 1 the job found problems, 2 wrong use or missing environment.
 
 mod build;
+mod cache;
+mod doctor;
 mod fetch;
 mod render;
 mod translate;
+#[cfg(feature = "verify")]
+mod verify;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -79,6 +83,10 @@ enum Command {
     Fetch(fetch::Args),
     Translate(translate::Args),
     Build(build::Args),
+    Cache(cache::Args),
+    Doctor(doctor::Args),
+    #[cfg(feature = "verify")]
+    Verify(verify::Args),
 }
 
 /// How a subcommand ended that could do its job.
@@ -151,6 +159,10 @@ pub fn main() -> ExitCode {
 fn run(command: &Command, global: &Global) -> Result<Outcome, Failure> {
     match command {
         Command::Build(args) => build::run(args, global),
+        #[cfg(feature = "verify")]
+        Command::Verify(args) => verify::run(args, global),
+        Command::Cache(args) => cache::run(args, global),
+        Command::Doctor(args) => doctor::run(args, global),
         Command::Fetch(args) => fetch::run(args, global),
         Command::Translate(args) => translate::run(args, global),
     }

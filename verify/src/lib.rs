@@ -19,4 +19,4 @@ mod verify;
 pub use case::Reference;
 pub use golden::GoldenError;
 pub use report::{ArchReport, DeviceReport, KernelReport, Outcome, Report, Status};
-pub use verify::{ModuleBundle, Progress, Request, VerifyError, verify};
+pub use verify::{KernelGlob, ModuleBundle, Progress, Request, VerifyError, verify};

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Instant;
 
 use codeobject::TargetId;
 use codeobject::bundle::Bundle;
-use globset::GlobMatcher;
+use globset::{Glob, GlobMatcher};
 use hip_loader::{Device, Image, Runtime};
 
 use crate::golden::{Golden, GoldenError};
@@ -23,6 +24,18 @@ pub struct ModuleBundle<'a> {
     pub bytes: &'a [u8],
 }
 
+/// A pattern of kernel names: `*`, `?`, `[a-z]` and `{one,other}`.
+#[derive(Clone, Debug)]
+pub struct KernelGlob(GlobMatcher);
+
+impl FromStr for KernelGlob {
+    type Err = globset::Error;
+
+    fn from_str(pattern: &str) -> Result<Self, Self::Err> {
+        Ok(KernelGlob(Glob::new(pattern)?.compile_matcher()))
+    }
+}
+
 /// What to verify, on what, against what.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -31,7 +44,7 @@ pub struct Request<'a> {
     /// The architectures, as the bundles' entries name them. A generic one is run on a device that it covers.
     pub archs: &'a [TargetId],
     /// The kernels; all of them when absent.
-    pub kernels: Option<&'a GlobMatcher>,
+    pub kernels: Option<&'a KernelGlob>,
     /// The folder with the recorded outputs of the CUDA kernels.
     pub golden: &'a Path,
     /// The runtime library that runs the kernels.
@@ -252,7 +265,7 @@ fn load(bundle: &ModuleBundle, arch: &TargetId, device: &Device) -> Result<Gpu, 
 
 /// The kernels to run, each with the place of its module, in the order of the modules and of their names.
 fn select(
-    glob: Option<&GlobMatcher>,
+    glob: Option<&KernelGlob>,
     modules: &[(&str, Gpu)],
 ) -> Result<Vec<(usize, String)>, VerifyError> {
     let all = || {
@@ -260,13 +273,13 @@ fn select(
         listed.flat_map(|(i, (_, gpu))| gpu.kernels().map(move |symbol| (i, symbol)))
     };
     let mut chosen: Vec<(usize, String)> = all()
-        .filter(|(_, symbol)| glob.is_none_or(|glob| glob.is_match(symbol)))
+        .filter(|(_, symbol)| glob.is_none_or(|glob| glob.0.is_match(symbol)))
         .map(|(i, symbol)| (i, symbol.to_owned()))
         .collect();
     if let Some(glob) = glob
         && chosen.is_empty()
     {
-        let glob = glob.glob().glob().to_owned();
+        let glob = glob.0.glob().glob().to_owned();
         let nearest = nearest(&glob, all().map(|(_, symbol)| symbol));
         return Err(VerifyError::NoKernel { glob, nearest });
     }

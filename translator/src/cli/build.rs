@@ -119,18 +119,18 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     })
 }
 
-fn default_jobs() -> usize {
+pub(super) fn default_jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A target of a group that the compiler doesn't know is left out of the bundles; one that was named stops the build
 /// before it starts.
-fn is_left_out(error: &JobError) -> bool {
+pub(super) fn is_left_out(error: &JobError) -> bool {
     matches!(error, JobError::Unbuildable { .. })
 }
 
 /// Says what stops the translation of the modules that can't be built.
-fn print_untranslated(prepared: &Prepared, format: Format) -> Result<(), Failure> {
+pub(super) fn print_untranslated(prepared: &Prepared, format: Format) -> Result<(), Failure> {
     let (Some(translation), Some(cuda), Format::Human) =
         (&prepared.translation, &prepared.cuda, format)
     else {
@@ -148,13 +148,13 @@ fn print_untranslated(prepared: &Prepared, format: Format) -> Result<(), Failure
 }
 
 /// The bar on a terminal: jobs weighed with the seconds that they took last time.
-struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     running: Mutex<Vec<String>>,
 }
 
 impl Progress {
-    fn new(jobs: &[Job], format: Format) -> Self {
+    pub(super) fn new(jobs: &[Job], format: Format) -> Self {
         let visible = format == Format::Human && std::io::stderr().is_terminal();
         let bar = if visible {
             ProgressBar::new(jobs.len() as u64)
@@ -172,7 +172,7 @@ impl Progress {
         }
     }
 
-    fn tell(&self, event: &Event<'_>) {
+    pub(super) fn tell(&self, event: &Event<'_>) {
         let mut running = self
             .running
             .lock()
@@ -191,7 +191,7 @@ impl Progress {
         self.bar.set_message(running.join(", "));
     }
 
-    fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
@@ -239,7 +239,7 @@ impl Report {
     }
 
     fn print(&self, out: &std::path::Path) -> Result<(), Failure> {
-        self.print_errors()?;
+        print_errors(&self.results)?;
         let mut stdout = anstream::stdout().lock();
         let width = self
             .written
@@ -334,33 +334,6 @@ impl Report {
             .filter_map(|(_, result)| result.as_ref().ok())
     }
 
-    /// Prints each finding once, however many targets it stops.
-    fn print_errors(&self) -> Result<(), Failure> {
-        let mut err = anstream::stderr().lock();
-        let mut seen: Vec<(&str, String, Vec<String>)> = Vec::new();
-        for (job, result) in &self.results {
-            let text = match result {
-                Err(JobError::Hipcc(HipccError::Rejected { messages, .. })) => findings(messages),
-                Err(error) if !is_left_out(error) => format!("error: {error}\n"),
-                _ => continue,
-            };
-            let target = job.target.to_string();
-            match seen
-                .iter_mut()
-                .find(|(module, other, _)| *module == job.module && *other == text)
-            {
-                Some((_, _, targets)) => targets.push(target),
-                None => seen.push((&job.module, text, vec![target])),
-            }
-        }
-        let bold = anstyle::Style::new().bold();
-        for (module, text, targets) in seen {
-            writeln!(err, "{bold}{module} for {}{bold:#}", targets.join(", "))?;
-            writeln!(err, "{text}")?;
-        }
-        Ok(())
-    }
-
     fn json(&self, out: &std::path::Path, prepared: &Prepared) -> serde_json::Value {
         let mut modules: BTreeMap<&str, serde_json::Map<String, serde_json::Value>> =
             BTreeMap::new();
@@ -409,6 +382,33 @@ impl Report {
             "seconds": self.start.elapsed().as_secs_f64(),
         })
     }
+}
+
+/// Prints each finding once, however many targets it stops.
+pub(super) fn print_errors(results: &[(Job, Result<Object, JobError>)]) -> Result<(), Failure> {
+    let mut err = anstream::stderr().lock();
+    let mut seen: Vec<(&str, String, Vec<String>)> = Vec::new();
+    for (job, result) in results {
+        let text = match result {
+            Err(JobError::Hipcc(HipccError::Rejected { messages, .. })) => findings(messages),
+            Err(error) if !is_left_out(error) => format!("error: {error}\n"),
+            _ => continue,
+        };
+        let target = job.target.to_string();
+        match seen
+            .iter_mut()
+            .find(|(module, other, _)| *module == job.module && *other == text)
+        {
+            Some((_, _, targets)) => targets.push(target),
+            None => seen.push((&job.module, text, vec![target])),
+        }
+    }
+    let bold = anstyle::Style::new().bold();
+    for (module, text, targets) in seen {
+        writeln!(err, "{bold}{module} for {}{bold:#}", targets.join(", "))?;
+        writeln!(err, "{text}")?;
+    }
+    Ok(())
 }
 
 /// The compiler's findings as text, coloured if this terminal takes it.
