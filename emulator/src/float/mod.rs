@@ -3,7 +3,7 @@
 //! A meaning in [`crate::ops`] is written once against [`Float`] and [`Env`]. `Env` says how the operation may be
 //! computed: [`Native`] with the host's arithmetic (round to nearest even, denormals kept, which is how compilers launch
 //! kernels) or [`Soft`] by the MODE register. What both share, and what differs from the host, is here: the NaN of a
-//! result is the first NaN operand made quiet, and the default NaN is positive.
+//! result is the first NaN operand made quiet, and the default NaN is negative.
 
 pub mod soft;
 

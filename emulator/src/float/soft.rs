@@ -4,7 +4,7 @@
 //! kept); this module serves the others and the formats that the host lacks, so it is written to be obviously right
 //! rather than fast: an operation is computed exactly in 128 bits with a sticky bit and rounded once.
 //!
-//! It knows no instruction. NaN results follow the hardware: the first NaN operand, made quiet; the positive default NaN
+//! It knows no instruction. NaN results follow the hardware: the first NaN operand, made quiet; the negative default NaN
 //! where no operand is one.
 
 /// A binary interchange format: the widths of its fields.
@@ -60,7 +60,7 @@ impl Format {
     }
     /// The NaN of an invalid operation.
     pub const fn default_nan(self) -> u64 {
-        self.infinity(false) | self.quiet()
+        self.infinity(true) | self.quiet()
     }
     /// Whether the pattern is a NaN.
     pub const fn is_nan(self, bits: u64) -> bool {

@@ -572,8 +572,8 @@ impl<'a> Build<'a> {
         let mut source = Source::vector(self.vector(0)?);
         source.wide = ty.rows() == 2;
         if ty.is_16() && high {
-            if source.reg >= 128 && !self.is_vop3() {
-                source.reg -= 128;
+            if !self.is_vop3() {
+                source.reg &= 127;
             }
             source.modifier = Modifier::Scalar {
                 select: Select::Half(1),
@@ -614,7 +614,12 @@ impl<'a> Build<'a> {
         };
         if op.result.is_some_and(Type::is_16) {
             finish.select = Select::Half(u8::from(high));
-            if high {
+            // On gfx9, operations of three operands that came with it preserve the other half already.
+            let ternary = self.is_vop3()
+                && self.line.encoding == Encoding::Only
+                && op.sources.len() == 3
+                && !self.line.mnemonic.contains("legacy");
+            if high || ternary {
                 finish.unused = Unused::Preserve;
             }
         }

@@ -121,6 +121,6 @@ lanewise! {
     cvt_norm_u16_f16(a: F16) -> u16 { unsigned_norm(a.wide()) }
     cvt_pk_u8_f32(a: f32, b: u32, c: u32) -> u32 {
         let shift = 8 * (b & 3);
-        (c & !(0xff << shift)) | (u32::from(a.round_ties_even() as u8) << shift)
+        (c & !(0xff << shift)) | (u32::from(a as u8) << shift)
     }
 }

@@ -3,6 +3,7 @@
 use codeobject::processor::Family;
 
 use crate::exec::{Cx, Flow};
+use crate::float::{Float, Soft};
 use crate::isa::decode::{Build, Reason};
 use crate::isa::inst::{Class, Inst, Source, slot};
 use crate::lanes::{LANES, Row, Type};
@@ -28,6 +29,8 @@ pub const SPECIAL: &[(&str, Make)] = &[
     ("ds_bpermute_b32", permute),
     ("ds_bpermute_fi_b32", permute),
     ("ds_swizzle_b32", swizzle),
+    ("v_interp_p10_f32", interpolate),
+    ("v_interp_p2_f32", interpolate),
     ("v_swap_b32", swap),
     ("v_movrels_b32", move_relative),
     ("v_movreld_b32", move_relative),
@@ -356,6 +359,38 @@ fn swizzle(build: &Build<'_>) -> Result<Inst, Reason> {
     inst.src[0] = Source::vector(build.vector(1)?);
     // The text spells some patterns out; the field is in the instruction.
     inst.target = build.raw as u32 & 0xffff;
+    Ok(inst)
+}
+
+/// Interpolation of an attribute over a quad, whose lanes 0 to 2 hold the attribute's values: `p10` multiplies by the one of
+/// lane 1 and adds that of lane 0, `p2` multiplies by the one of lane 2 and adds the lane's own.
+fn interpolate(build: &Build<'_>) -> Result<Inst, Reason> {
+    let mut inst = Inst::new(
+        |cx, inst| {
+            let [a, b, c] = [0, 1, 2].map(|operand: usize| all_lanes(cx, inst.src[operand].reg));
+            let mode = cx.w.mode;
+            let first = inst.target == 1;
+            write_active(cx, inst.dst, |lane| {
+                let quad = lane & !3;
+                let factor = f32::from_bits(a[quad + if first { 1 } else { 2 }]);
+                let addend = f32::from_bits(c[if first { quad } else { lane }]);
+                Some(factor.fma(f32::from_bits(b[lane]), addend, Soft(&mode, 0)).to_bits())
+            });
+            Flow::Next
+        },
+        Class::CrossLane,
+    );
+    let line = build.line;
+    if line.has("clamp") || line.operands.iter().any(|operand| operand.neg || operand.abs) {
+        return Err("modifiers of interpolation are not known".to_owned());
+    }
+    // All operands of this encoding are vector registers, 8 bits each from bit 32 on (9 bits apart); the text can name
+    // them as if they could be scalar.
+    inst.dst = build.vector(0)?;
+    for (place, source) in inst.src.iter_mut().enumerate().take(3) {
+        *source = Source::vector((build.raw >> (32 + 9 * place) & 0xff) as u16);
+    }
+    inst.target = u32::from(line.mnemonic.contains("p10"));
     Ok(inst)
 }
 

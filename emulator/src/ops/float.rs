@@ -221,37 +221,37 @@ fn denormal<T: Float>(a: T) -> bool {
 /// Scales the operands of a division so that the Newton iteration neither overflows nor loses bits.
 ///
 /// `a` is the one of the two to be scaled, `b` the denominator, `c` the numerator; the mask says that the quotient will
-/// have to be scaled back.
+/// have to be scaled back. Where the manuals' text would scale a large denominator up, out of the format's range, it is
+/// scaled down: only then does the division that compilers build of these instructions come out right.
 fn div_scale<T: Float>(a: T, b: T, c: T, far: i32, step: i32, tiny: i32, m: impl Env) -> (T, bool) {
     let (a, b, c) = (a.input(m), b.input(m), c.input(m));
     let zero = |x: T| x.magnitude().bits() == 0;
-    let up = || ldexp(a, step, m);
+    let bias = (1 << (T::FORMAT.exponent - 1)) - 1;
+    let distance = c.exponent() - b.exponent();
+    // The hardware judges the quotient by the exponents alone.
+    let (near_overflow, near_denormal) = (distance >= far, distance <= 1 - bias);
+    let scaled_back = near_overflow || near_denormal;
     if zero(b) || zero(c) {
-        return (T::from_bits(T::FORMAT.default_nan()), false);
+        return (T::from_bits(T::FORMAT.default_nan()), scaled_back);
     }
-    let is_denominator = a.same(b);
-    let quotient = |x: T, y: T| T::narrow(x.wide() / y.wide());
-    let reciprocal_denormal = denormal(quotient(T::of(1.0), b));
-    if c.exponent() - b.exponent() >= far {
-        return (if is_denominator { up() } else { a }, true);
-    }
-    if denormal(b) {
-        return (up(), false);
-    }
-    let quotient_denormal = denormal(quotient(c, b));
-    if reciprocal_denormal && quotient_denormal {
-        return (if is_denominator { up() } else { a }, true);
-    }
-    if reciprocal_denormal {
-        return (ldexp(a, -step, m), false);
-    }
-    if quotient_denormal {
-        return (if a.same(c) { up() } else { a }, true);
-    }
-    if c.exponent() <= tiny {
-        return (up(), false);
-    }
-    (a, false)
+    let (is_denominator, is_numerator) = (a.same(b), a.same(c));
+    let reciprocal_denormal = denormal(T::narrow(1.0 / b.wide()));
+    let by = if near_overflow {
+        if is_denominator { step } else { 0 }
+    } else if denormal(b) {
+        step
+    } else if reciprocal_denormal && near_denormal {
+        if is_denominator { -step } else { 0 }
+    } else if reciprocal_denormal {
+        -step
+    } else if near_denormal {
+        if is_numerator { step } else { 0 }
+    } else if c.exponent() <= tiny {
+        step
+    } else {
+        0
+    };
+    (if by == 0 { a } else { ldexp(a, by, m) }, scaled_back)
 }
 
 /// The last multiply-add of a division, undoing the scaling of [`div_scale`].
@@ -289,13 +289,16 @@ fn div_fixup<T: Float>(a: T, b: T, c: T, underflow: Option<i32>, m: impl Env) ->
     } else if b.nan() {
         b.quieted()
     } else if (is_zero(b) && is_zero(c)) || (is_infinite(b) && is_infinite(c)) {
-        T::from_bits(T::FORMAT.default_nan()).negated()
+        T::from_bits(T::FORMAT.default_nan()).magnitude()
     } else if is_zero(b) || is_infinite(c) {
         signed(infinity)
     } else if is_infinite(b) || is_zero(c) {
         signed(zero)
     } else if underflow.is_some_and(|limit| c.exponent() - b.exponent() < limit) {
         signed(zero)
+    } else if a.nan() {
+        // An estimate that overflowed on its way here.
+        signed(infinity)
     } else {
         signed(a)
     }
