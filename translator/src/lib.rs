@@ -12,6 +12,7 @@ pub mod cache;
 pub mod config;
 pub mod device_header;
 pub mod diagnostic;
+pub mod emulator;
 pub mod fetch;
 pub mod files;
 pub mod fixes;
@@ -25,3 +26,5 @@ pub mod workdir;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod doctor;
