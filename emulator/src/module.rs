@@ -11,7 +11,7 @@ use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use codeobject::bundle::{self, Bundle};
+use codeobject::bundle::Bundle;
 use codeobject::{CodeObject, Extent, Kernel, Relocation, RelocationKind, SymbolKind, TargetId};
 use rustc_hash::FxHashMap;
 
@@ -320,11 +320,6 @@ impl LoadedModule {
         (address - start < *size).then_some(name)
     }
 
-    /// The functions by address in the image: start, size and name.
-    pub fn functions(&self) -> &[(u64, u64, String)] {
-        &self.functions
-    }
-
     /// The format strings of `printf` calls that were compiled for a buffer.
     pub fn printf_formats(&self) -> &[String] {
         &self.printf_formats
@@ -436,9 +431,9 @@ unsafe fn plain_image_at<'a>(pointer: *const u8) -> Result<&'a [u8], LoadError> 
     let mut known = 16;
     loop {
         match Extent::of(prefix(known))? {
-            Extent::Complete(len) => return Ok(prefix(len)),
+            Extent::Complete(len) => return Ok(prefix(len as usize)),
             // Each step asks for more than the last.
-            Extent::NeedsAtLeast(len) => known = len.max(known + 1),
+            Extent::NeedsAtLeast(len) => known = (len as usize).max(known + 1),
         }
     }
 }
