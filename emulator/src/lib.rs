@@ -4,6 +4,7 @@ pub mod arch;
 pub mod exec;
 pub mod fault;
 pub mod float;
+pub mod hip;
 pub mod isa;
 pub mod lanes;
 pub mod launch;
