@@ -88,6 +88,14 @@ impl Decoder {
                 return Some(found);
             }
         }
+        // Results in the high half of a register (true16 in the 32-bit encodings): `Build` takes that bit from the code.
+        if self.arch.half_registers && word >> 31 == 0 && word >> 24 & 1 == 1 {
+            let mut patched = bytes[..bytes.len().min(16)].to_vec();
+            patched[3] &= !1;
+            if let Some(found) = self.llvm.one(&patched, address) {
+                return Some(found);
+            }
+        }
         self.sibling
             .as_ref()
             .and_then(|sibling| sibling.one(bytes, address))
@@ -516,13 +524,9 @@ impl<'a> Build<'a> {
                 } = self.operand(0)?.value
                 {
                     dst_high = high;
-                } else if self.arch.half_registers
-                    && short
-                    && inst.dst >= 128
-                    && inst.dst < ACC_BASE
-                {
-                    inst.dst -= 128;
-                    dst_high = true;
+                } else if self.arch.half_registers && short {
+                    inst.dst &= 127;
+                    dst_high = self.raw >> 24 & 1 == 1;
                 } else {
                     dst_high = self.op_sel(3);
                 }

@@ -367,28 +367,40 @@ fn swizzle(build: &Build<'_>) -> Result<Inst, Reason> {
 fn interpolate(build: &Build<'_>) -> Result<Inst, Reason> {
     let mut inst = Inst::new(
         |cx, inst| {
-            let [a, b, c] = [0, 1, 2].map(|operand: usize| all_lanes(cx, inst.src[operand].reg));
+            let [a, b, c] = [0, 1, 2].map(|operand: usize| {
+                let rows = [0, 1].map(|half: usize| {
+                    fetch_row(cx.w, &inst.src[operand], half.min(cx.w.halves - 1))
+                });
+                move |lane: usize| rows[lane / LANES].0[lane % LANES]
+            });
             let mode = cx.w.mode;
             let first = inst.target == 1;
             write_active(cx, inst.dst, |lane| {
                 let quad = lane & !3;
-                let factor = f32::from_bits(a[quad + if first { 1 } else { 2 }]);
-                let addend = f32::from_bits(c[if first { quad } else { lane }]);
-                Some(factor.fma(f32::from_bits(b[lane]), addend, Soft(&mode, 0)).to_bits())
+                let factor = f32::from_bits(a(quad + if first { 1 } else { 2 }));
+                let addend = f32::from_bits(c(if first { quad } else { lane }));
+                Some(
+                    factor
+                        .fma(f32::from_bits(b(lane)), addend, Soft(&mode, 0))
+                        .to_bits(),
+                )
             });
             Flow::Next
         },
         Class::CrossLane,
     );
     let line = build.line;
-    if line.has("clamp") || line.operands.iter().any(|operand| operand.neg || operand.abs) {
+    if line.has("clamp")
+        || line
+            .operands
+            .iter()
+            .any(|operand| operand.neg || operand.abs)
+    {
         return Err("modifiers of interpolation are not known".to_owned());
     }
-    // All operands of this encoding are vector registers, 8 bits each from bit 32 on (9 bits apart); the text can name
-    // them as if they could be scalar.
     inst.dst = build.vector(0)?;
-    for (place, source) in inst.src.iter_mut().enumerate().take(3) {
-        *source = Source::vector((build.raw >> (32 + 9 * place) & 0xff) as u16);
+    for place in 0..3 {
+        inst.src[place] = build.source(place + 1, Type::F32, place)?;
     }
     inst.target = u32::from(line.mnemonic.contains("p10"));
     Ok(inst)

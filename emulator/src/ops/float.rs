@@ -118,10 +118,27 @@ pub(crate) fn approximate<T: Float>(a: T, f: impl Fn(f64) -> f64, m: impl Env) -
     if a.nan() {
         a.quieted()
     } else if result.is_nan() {
-        T::from_bits(T::FORMAT.default_nan())
+        // `f` says which sign the NaN of an invalid operand has.
+        let nan = T::from_bits(T::FORMAT.default_nan());
+        if result.is_sign_negative() {
+            nan
+        } else {
+            nan.magnitude()
+        }
     } else {
         T::round(result, m)
     }
+}
+
+/// The binary logarithm; that of a negative number is the positive NaN.
+fn logarithm(x: f64) -> f64 {
+    if x < 0.0 { f64::NAN } else { x.log2() }
+}
+
+/// The square root; that of a negative number is the negative NaN.
+#[inline(always)]
+fn root(x: f64) -> f64 {
+    if x < 0.0 { -f64::NAN } else { x.sqrt() }
 }
 
 /// The sine of `turns` full turns, exact at the quarters.
@@ -232,7 +249,10 @@ fn div_scale<T: Float>(a: T, b: T, c: T, far: i32, step: i32, tiny: i32, m: impl
     let (near_overflow, near_denormal) = (distance >= far, distance <= 1 - bias);
     let scaled_back = near_overflow || near_denormal;
     if zero(b) || zero(c) {
-        return (T::from_bits(T::FORMAT.default_nan()), scaled_back);
+        return (
+            T::from_bits(T::FORMAT.default_nan()).magnitude(),
+            scaled_back,
+        );
     }
     let (is_denominator, is_numerator) = (a.same(b), a.same(c));
     let reciprocal_denormal = denormal(T::narrow(1.0 / b.wide()));
@@ -338,10 +358,10 @@ macro_rules! format_table {
             $rndne[m](a: $t) -> $t { integral(a, Integral::Even, m) }
             $fract[m](a: $t) -> $t { fract(a, m) }
             $rcp[m](a: $t) -> $t { approximate(a, |x| 1.0 / x, m) }
-            $rsq[m](a: $t) -> $t { approximate(a, |x| 1.0 / x.sqrt(), m) }
-            $sqrt[m](a: $t) -> $t { approximate(a, |x| x.sqrt(), m) }
+            $rsq[m](a: $t) -> $t { approximate(a, |x| 1.0 / root(x), m) }
+            $sqrt[m](a: $t) -> $t { approximate(a, root, m) }
             $exp[m](a: $t) -> $t { approximate(a, f64::exp2, m) }
-            $log[m](a: $t) -> $t { approximate(a, f64::log2, m) }
+            $log[m](a: $t) -> $t { approximate(a, logarithm, m) }
             $sin[m](a: $t) -> $t { approximate(a, sine, m) }
             $cos[m](a: $t) -> $t { approximate(a, cosine, m) }
             $frexp_exp[m](a: $t) -> $exp_t { frexp_exponent(a, m) as $exp_t }
