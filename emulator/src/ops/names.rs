@@ -89,6 +89,8 @@ const RENAMED: &[Named] = &[
     ("v_pk_lshlrev_b16", "pk_lshl_b16", Form::Reversed),
     ("v_pk_lshrrev_b16", "pk_lshr_b16", Form::Reversed),
     ("v_pk_ashrrev_i16", "pk_ashr_i16", Form::Reversed),
+    // In a dual-issue pair the condition is implied.
+    ("v_dual_cndmask_b32", "cndmask_b32", Form::Vcc),
     // Counts.
     ("v_bcnt_u32_b32", "bcnt_u32", Form::Plain),
     ("v_clz_i32_u32", "clz_u32", Form::Plain),
@@ -380,7 +382,6 @@ const DUAL: &[(&str, &str)] = &[
     ("v_dual_subrev_f32", "v_subrev_f32"),
     ("v_dual_mul_dx9_zero_f32", "v_mul_dx9_zero_f32"),
     ("v_dual_mov_b32", "v_mov_b32"),
-    ("v_dual_cndmask_b32", "v_cndmask_b32"),
     ("v_dual_max_f32", "v_max_f32"),
     ("v_dual_min_f32", "v_min_f32"),
     ("v_dual_max_num_f32", "v_max_f32"),
