@@ -231,12 +231,11 @@ impl<'a> CodeObject<'a> {
         let parsed = metadata::parse(metadata)?;
         let flags = header.e_flags(LE);
         let target = TargetId::from_elf_flags(flags, abi_version).or_else(|error| {
-            // A processor newer than the table: the metadata names it in full.
-            let named = parsed
-                .target
-                .as_deref()
-                .and_then(|name| name.strip_prefix("amdgcn-amd-amdhsa--"));
-            named.ok_or(error).and_then(str::parse)
+            // A processor newer than the table of machine numbers: the metadata has its name.
+            let name = parsed.target.as_deref();
+            let name = name.and_then(|name| name.strip_prefix("amdgcn-amd-amdhsa--"));
+            let named = name.and_then(|name| name.parse::<TargetId>().ok());
+            named.filter(|target| target.known().is_none()).ok_or(error)
         })?;
 
         let sections = header

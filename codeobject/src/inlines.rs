@@ -10,11 +10,11 @@ use std::ops::Range;
 use gimli::Section as _;
 use gimli::{
     AbbreviationsCacheStrategy, AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice,
-    LineProgramHeader, LittleEndian, Unit,
+    LineProgramHeader, LittleEndian, Unit, UnitHeader,
 };
 
 use crate::Error;
-use crate::lines::{Location, SourceFile, Strings};
+use crate::lines::{Location, SourceFile, Strings, check_header};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -71,6 +71,7 @@ impl<'a> InlineTable<'a> {
         };
         let mut units = dwarf.units();
         while let Some(header) = units.next().map_err(broken)? {
+            reading.check_lines(&header)?;
             let unit = dwarf.unit(header).map_err(broken)?;
             reading.add_unit(&unit)?;
         }
@@ -133,6 +134,19 @@ impl<'a> Reading<'_, 'a> {
             message: "its tables are shared so often that reading it would not end".to_owned(),
         })?;
         Ok(())
+    }
+
+    /// Refuses a unit whose line program must not be read, which making a `Unit` does.
+    fn check_lines(&self, header: &UnitHeader<Slice<'a>>) -> Result<(), Error> {
+        let abbreviations = self.dwarf.abbreviations(header).map_err(broken)?;
+        let mut entries = header.entries(&abbreviations);
+        let root = entries.next_dfs().map_err(broken)?;
+        match root.and_then(|root| root.attr_value(gimli::DW_AT_stmt_list)) {
+            Some(AttributeValue::DebugLineRef(offset)) => {
+                check_header(self.dwarf.debug_line.reader().slice(), offset.0)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn add_unit(&mut self, unit: &Unit<Slice<'a>>) -> Result<(), Error> {

@@ -11,11 +11,16 @@ use gimli::{
 };
 
 use crate::Error;
+use crate::bytes::Cursor;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// File and directory names longer than this are refused: they would let a small file ask for a long search per name.
 const MAX_NAME: usize = 4096;
+
+/// Line programs with a larger header are refused: its table of files may take some hundred times its size in memory. A
+/// file has some twenty bytes there.
+const MAX_HEADER: u64 = 256 << 10;
 
 /// The line table of a code object.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +93,7 @@ impl<'a> LineTable<'a> {
         let mut table = Self::default();
         let mut offset = 0;
         while offset < line.len() {
+            check_header(line, offset)?;
             let program = section
                 .program(DebugLineOffset(offset), 8, None, None)
                 .map_err(broken(offset))?;
@@ -243,6 +249,33 @@ impl<'a> Strings<'a> {
         };
         std::str::from_utf8(bytes).map_err(|_| refuse("it is not UTF-8"))
     }
+}
+
+/// Refuses a line program with a header that is too large, before it is read.
+pub(crate) fn check_header(line: &[u8], offset: usize) -> Result<(), Error> {
+    const WHAT: &str = "the header of a line program";
+    let mut cursor = Cursor::new(line.get(offset..).unwrap_or_default());
+    let is_64 = cursor.u32(WHAT)? == 0xffff_ffff;
+    if is_64 {
+        cursor.u64(WHAT)?;
+    }
+    if cursor.u16(WHAT)? >= 5 {
+        // The sizes of an address and of a segment selector.
+        cursor.u16(WHAT)?;
+    }
+    let len = if is_64 {
+        cursor.u64(WHAT)?
+    } else {
+        cursor.u32(WHAT)?.into()
+    };
+    if len > MAX_HEADER {
+        return Err(Error::Field {
+            what: "the length of a line program's header",
+            found: len.to_string(),
+            expected: "at most 262144",
+        });
+    }
+    Ok(())
 }
 
 /// The bytes up to the next zero.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use md5::{Digest, Md5};
-use zstd::zstd_safe::{self, CParameter, DParameter};
+use zstd::zstd_safe::{self, CParameter};
 
 use crate::Error;
 use crate::bytes::{Cursor, slice};
@@ -190,25 +190,38 @@ fn unzlib(content: &[u8], plain_size: usize) -> Result<Vec<u8>, Error> {
 }
 
 fn unzstd(content: &[u8], plain_size: usize) -> Result<Vec<u8>, Error> {
-    // Before any memory is taken: the frame says its size, as every compressor that has the whole input writes it.
-    if let Ok(Some(size)) = zstd_safe::get_frame_content_size(content)
-        && size != plain_size as u64
-    {
-        return Err(broken(format!(
-            "it holds {size} bytes, its header says {plain_size}"
-        )));
-    }
-    // One call into a buffer of the final size: zstd then needs no window of its own, whose size the frame could claim.
+    let mut room = match zstd_safe::get_frame_content_size(content) {
+        Ok(Some(size)) if size != plain_size as u64 => {
+            return Err(broken(format!(
+                "it holds {size} bytes, its header says {plain_size}"
+            )));
+        }
+        Ok(Some(_)) => plain_size,
+        // The frame does not say its size, as some compressors leave it: memory is taken as the content turns out to need
+        // it, not as the header claims.
+        _ => plain_size.min(64 + 8 * content.len()),
+    };
+    // One call into one buffer: zstd then needs no window of its own, whose size a frame could claim.
     let mut context = zstd_safe::DCtx::create();
-    let mut plain = Vec::new();
-    plain
-        .try_reserve_exact(plain_size)
-        .map_err(|error| broken(error.to_string()))?;
-    context
-        .set_parameter(DParameter::WindowLogMax(31))
-        .and_then(|_| context.decompress(&mut plain, content))
-        .map_err(|code| broken(zstd_safe::get_error_name(code).to_owned()))?;
-    Ok(plain)
+    loop {
+        let mut plain = Vec::new();
+        plain
+            .try_reserve_exact(room)
+            .map_err(|error| broken(error.to_string()))?;
+        match context.decompress(&mut plain, content) {
+            Ok(_) => return Ok(plain),
+            Err(code) if room < plain_size && is_too_small(code) => {
+                room = plain_size.min(4 * room);
+            }
+            Err(code) => return Err(broken(zstd_safe::get_error_name(code).to_owned())),
+        }
+    }
+}
+
+/// Whether zstd failed because the buffer was too small.
+fn is_too_small(code: zstd_safe::ErrorCode) -> bool {
+    // `ZSTD_error_dstSize_tooSmall`; zstd returns its error codes negated.
+    code == 70_usize.wrapping_neg()
 }
 
 /// Compresses a plain bundle with zstd.
@@ -262,4 +275,108 @@ fn digest(plain: &[u8]) -> u64 {
 
 fn broken(message: String) -> Error {
     Error::Compression { message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(version: u16, method: u16, plain: &[u8], content: &[u8]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&version.to_le_bytes());
+        bytes.extend_from_slice(&method.to_le_bytes());
+        match version {
+            1 => bytes.extend_from_slice(&(plain.len() as u32).to_le_bytes()),
+            2 => {
+                bytes.extend_from_slice(&(content.len() as u32 + 24).to_le_bytes());
+                bytes.extend_from_slice(&(plain.len() as u32).to_le_bytes());
+            }
+            _ => {
+                bytes.extend_from_slice(&(content.len() as u64 + 32).to_le_bytes());
+                bytes.extend_from_slice(&(plain.len() as u64).to_le_bytes());
+            }
+        }
+        bytes.extend_from_slice(&digest(plain).to_le_bytes());
+        bytes.extend_from_slice(content);
+        bytes
+    }
+
+    #[test]
+    fn every_version_and_method_is_read() {
+        // Long enough that a buffer of the first guess is too small for it.
+        let plain = b"code object ".repeat(10_000);
+        let with_size = zstd::bulk::compress(&plain, 3).unwrap();
+        let without_size = zstd::stream::encode_all(&plain[..], 3).unwrap();
+        assert!(matches!(
+            zstd_safe::get_frame_content_size(&without_size),
+            Ok(None)
+        ));
+        let zlib = miniz_oxide::deflate::compress_to_vec_zlib(&plain, 6);
+        for version in 1..=3 {
+            for (method, content) in [(1, &with_size), (1, &without_size), (0, &zlib)] {
+                let mut bytes = container(version, method, &plain, content);
+                assert!(decompress(&bytes).unwrap() == plain, "{version} {method}");
+                // The padding after a bundle in a section.
+                if method == 1 || version > 1 {
+                    bytes.extend_from_slice(&[0; 100]);
+                    assert!(decompress(&bytes).unwrap() == plain, "{version} {method}");
+                }
+            }
+        }
+        assert_eq!(
+            decompress(b"not compressed").unwrap(),
+            &b"not compressed"[..]
+        );
+    }
+
+    #[test]
+    fn what_is_broken_is_refused_with_the_reason() {
+        let plain = b"code object ".repeat(100);
+        let content = zstd::bulk::compress(&plain, 3).unwrap();
+        let good = container(2, 1, &plain, &content);
+        let with = |at: usize, value: &[u8]| {
+            let mut bytes = good.clone();
+            bytes[at..at + value.len()].copy_from_slice(value);
+            decompress(&bytes).unwrap_err().to_string()
+        };
+        assert!(with(4, &[9]).contains("version is 9, expected 1, 2 or 3"));
+        assert!(with(6, &[7]).contains("method is 7"));
+        assert!(with(8, &[23, 0]).contains("file size is 23"));
+        assert!(with(8, &[0, 9]).contains("bytes at offset 0x18, but only"));
+        assert!(with(12, &[1, 0]).contains("its header says 1"));
+        assert!(with(15, &[0xff]).contains("more than the limit"));
+        assert!(with(16, &[0; 8]).contains("digest"));
+        assert!(with(good.len() - 3, &[0xff; 3]).contains("compressed bundle"));
+        for len in 4..good.len() {
+            assert!(decompress(&good[..len]).is_err(), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_small_file_cannot_ask_for_much_memory() {
+        let plain = vec![0; 64 << 20];
+        for content in [
+            zstd::bulk::compress(&plain, 3).unwrap(),
+            zstd::stream::encode_all(&plain[..], 3).unwrap(),
+        ] {
+            let bytes = container(2, 1, &plain, &content);
+            assert!(
+                matches!(decompress(&bytes), Err(Error::TooLarge { .. })),
+                "{}",
+                bytes.len()
+            );
+        }
+    }
+
+    #[test]
+    fn compression_is_deterministic() {
+        let plain: Vec<u8> = (0..200_000_u32)
+            .flat_map(|i| (i.wrapping_mul(i) >> 7).to_le_bytes())
+            .collect();
+        for level in [1, 12, 19, 22] {
+            let once = compress(&plain, Compression { level }).unwrap();
+            assert!(once == compress(&plain, Compression { level }).unwrap());
+            assert!(decompress(&once).unwrap() == plain);
+        }
+    }
 }

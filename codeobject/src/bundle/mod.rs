@@ -136,7 +136,7 @@ pub struct Entry<'b> {
     pub id: &'b EntryId,
     /// Its bytes; those of the host entry are empty in what hipcc writes.
     pub data: &'b [u8],
-    /// Where `data` begins, in bytes from the start of the plain (restored) bundle.
+    /// Where `data` begins, in bytes from the start of the plain (restored) bundle; 0 if it is empty.
     pub offset: usize,
 }
 
@@ -181,7 +181,17 @@ impl<'a> Bundle<'a> {
         let mut entries: Vec<(EntryId, Range<usize>)> = Vec::new();
         let mut seen = HashSet::new();
         for record in read_table(&mut Cursor::new(&bytes), &bytes)? {
-            let data = slice(&bytes, record.offset, record.size, "a bundle entry's data")?;
+            let what = "a bundle entry's data";
+            let range = match record.size {
+                // An entry without bytes may lie behind the end, where its place would be.
+                0 => 0..0,
+                size => {
+                    let len = slice(&bytes, record.offset, size, what)?.len();
+                    // `slice` found the range inside the bytes, so the offset fits.
+                    let start = record.offset as usize;
+                    start..start + len
+                }
+            };
             let text = std::str::from_utf8(record.id).map_err(|_| Error::EntryId {
                 text: String::from_utf8_lossy(record.id).into_owned(),
                 message: "it is not UTF-8".to_owned(),
@@ -191,9 +201,7 @@ impl<'a> Bundle<'a> {
                     id: text.to_owned(),
                 });
             }
-            // `slice` found the range inside the bytes, so the offset fits.
-            let start = record.offset as usize;
-            entries.push((text.parse()?, start..start + data.len()));
+            entries.push((text.parse()?, range));
         }
         Ok(Self { bytes, entries })
     }

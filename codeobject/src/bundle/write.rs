@@ -98,7 +98,8 @@ impl<'a> Writer<'a> {
             bytes.extend_from_slice(id.as_str().as_bytes());
         }
         for ((_, data), offset) in self.entries.iter().zip(&offsets) {
-            if bytes.len() <= *offset && !data.is_empty() {
+            // An entry that shares the place of an earlier one is there already.
+            if bytes.len() <= *offset {
                 bytes.resize(*offset, 0);
                 bytes.extend_from_slice(data);
             }

@@ -5,6 +5,7 @@
 //! Without `--seconds` a fixed number of cases runs. The seed decides every case; a failure prints the seed, the case
 //! and the file that its input was written to. `--case N` runs one case alone.
 
+mod adversary;
 mod alloc;
 mod exercise;
 mod mutate;
@@ -41,6 +42,24 @@ fn main() -> ExitCode {
     let corpus = mutate::corpus();
     for input in &corpus {
         exercise::all(input);
+    }
+    for attempt in adversary::attempts() {
+        let start = Instant::now();
+        alloc::reset();
+        let read = exercise::all(&attempt.input);
+        let factor = alloc::peak() as f64 / attempt.input.len() as f64;
+        let seconds = start.elapsed().as_secs_f64();
+        println!(
+            "{}: {factor:.1} times the input in {seconds:.2} s ({read:?})",
+            attempt.name
+        );
+        if factor > attempt.factor as f64 || start.elapsed() > HANG {
+            eprintln!(
+                "{}: {} times the input are allowed, and {HANG:?}",
+                attempt.name, attempt.factor
+            );
+            return ExitCode::FAILURE;
+        }
     }
     // Errors are expected by the million: a backtrace for a panic that is caught would drown the report.
     std::panic::set_hook(Box::new(|info| eprintln!("{info}")));

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::common::{assert_same, bundle, list, llvm, run, unbundle};
-use codeobject::bundle::{Bundle, Compression, Writer, compress, is_compressed};
+use crate::common::{assert_same, bundle, hipcc, list, llvm, run, unbundle};
+use codeobject::bundle::{Bundle, Compression, Writer, compress, find, is_compressed};
 use codeobject::{
-    AddressSpace, ArgKind, CodeObject, HiddenArg, RelocationKind, SymbolKind, TargetId,
+    AddressSpace, ArgKind, CodeObject, Extent, HiddenArg, RelocationKind, SymbolKind, TargetId,
 };
 
 /// In the order in which hipcc writes them.
@@ -62,6 +62,45 @@ fn bundles_are_written_as_clang_writes_them() {
             &writer.clone().align(alignment).to_vec().unwrap(),
             &theirs,
             option,
+        );
+    }
+}
+
+#[test]
+fn entries_without_bytes_are_written_as_clang_writes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("bundle");
+    for contents in [
+        &[][..],
+        &["empty"],
+        &["code", "empty"],
+        &["empty", "code", "empty", "code"],
+    ] {
+        let targets = ["gfx1100", "gfx1030", "gfx90a", "gfx942"];
+        let mut writer = Writer::new();
+        let mut ids = "host-x86_64-unknown-linux".to_owned();
+        let mut command = llvm("clang-offload-bundler");
+        command.args(["--type=o", "--bundle-align=4096", "--input=/dev/null"]);
+        for (index, (content, target)) in contents.iter().zip(targets).enumerate() {
+            // Equal code objects would share a place here.
+            let data = if *content == "empty" {
+                vec![]
+            } else {
+                vec![b'c'; index + 1]
+            };
+            let path = folder.path().join(index.to_string());
+            std::fs::write(&path, &data).unwrap();
+            command.arg(format!("--input={}", path.display()));
+            ids += &format!(",hipv4-amdgcn-amd-amdhsa--{target}");
+            writer = writer.add(id(target), data);
+        }
+        run(command
+            .arg(format!("--targets={ids}"))
+            .arg(format!("--output={}", out.display())));
+        assert_same(
+            &writer.to_vec().unwrap(),
+            &std::fs::read(&out).unwrap(),
+            &format!("{contents:?}"),
         );
     }
 }
@@ -232,5 +271,50 @@ fn kernels_are_what_the_source_says() {
         assert_eq!(relocation.kind, RelocationKind::Relative64);
         assert_eq!(relocation.addend as u64, counter.address);
         assert!(code_object.segment_of(counter.address).unwrap().is_writable);
+    }
+}
+
+#[test]
+fn bundles_are_found_in_objects_and_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let genco = std::fs::read(bundle(folder.path(), &TARGETS, &["-fuse-cuid=none"])).unwrap();
+    let mut linked = Vec::new();
+    for (name, options) in [("plain", &[][..]), ("compressed", &["--offload-compress"])] {
+        let object = folder.path().join(format!("{name}.o"));
+        run(hipcc()
+            .args(["-O2", "-c", "-fuse-cuid=none"])
+            .args(options)
+            .args(TARGETS.map(|target| format!("--offload-arch={target}")))
+            .arg(folder.path().join("kernels.hip"))
+            .arg("-o")
+            .arg(&object));
+        let bytes = std::fs::read(&object).unwrap();
+        let found = find(&bytes);
+        assert_eq!(found.len(), 1, "{name}");
+        let read = Bundle::parse(found[0].bytes).unwrap();
+        assert_eq!(read.was_compressed(), name == "compressed");
+        assert_same(read.as_bytes(), &genco, name);
+        linked.push(object);
+    }
+    // What a linker makes of objects from several sources: one section with all bundles.
+    let library = folder.path().join("library.o");
+    run(llvm("ld.lld")
+        .args(["-r", "--allow-multiple-definition"])
+        .args(&linked)
+        .arg("-o")
+        .arg(&library));
+    let bytes = std::fs::read(&library).unwrap();
+    let found = find(&bytes);
+    assert_eq!(found.len(), 2);
+    for found in found {
+        assert_eq!(
+            Extent::of(&bytes[found.offset..]).unwrap(),
+            Extent::Complete(found.bytes.len() as u64)
+        );
+        assert_same(
+            Bundle::parse(found.bytes).unwrap().as_bytes(),
+            &genco,
+            "linked",
+        );
     }
 }
