@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::ThreadId;
 
 use super::call::hip_api;
+use super::copy::own;
 use super::event::Event;
 use super::ffi::{GraphHandle, GraphNodeHandle, List, Out, StreamHandle};
 use super::graph::{self, Graph, GraphNode};
@@ -380,9 +381,46 @@ fn info(stream: &Arc<Stream>) -> (c_int, u64, Option<Arc<Graph>>, Vec<Arc<GraphN
     }
 }
 
+fn end_into(stream: StreamHandle, place: Out<GraphHandle>) -> Outcome {
+    place.check()?;
+    match end(stream) {
+        Ok(graph) => place.set(graph.hand_out()),
+        Err(failure) => {
+            place.set(GraphHandle::NULL)?;
+            Err(failure)
+        }
+    }
+}
+
+fn get_info(stream: StreamHandle, status_place: Out<c_int>, id_place: Out<u64>) -> Outcome {
+    status_place.check()?;
+    let stream = stream::find(stream)?;
+    let (status, id, ..) = info(&stream);
+    id_place.set_if_wanted(id);
+    status_place.set(status)
+}
+
 hip_api! {
     fn hipStreamBeginCapture(stream: StreamHandle, mode: c_int) {
         begin(stream, mode, None)
+    }
+
+    fn hipStreamBeginCapture_spt(stream: StreamHandle, mode: c_int) {
+        begin(own(stream), mode, None)
+    }
+
+    fn hipStreamEndCapture_spt(stream: StreamHandle, pGraph: Out<GraphHandle>) {
+        end_into(own(stream), pGraph)
+    }
+
+    fn hipStreamIsCapturing_spt(stream: StreamHandle, pCaptureStatus: Out<c_int>) {
+        pCaptureStatus.check()?;
+        let stream = stream::find(own(stream))?;
+        pCaptureStatus.set(info(&stream).0)
+    }
+
+    fn hipStreamGetCaptureInfo_spt(stream: StreamHandle, pCaptureStatus: Out<c_int>, pId: Out<u64>) {
+        get_info(own(stream), pCaptureStatus, pId)
     }
 
     fn hipStreamBeginCaptureToGraph(
@@ -400,14 +438,7 @@ hip_api! {
     }
 
     fn hipStreamEndCapture(stream: StreamHandle, pGraph: Out<GraphHandle>) {
-        pGraph.check()?;
-        match end(stream) {
-            Ok(graph) => pGraph.set(graph.hand_out()),
-            Err(failure) => {
-                pGraph.set(GraphHandle::NULL)?;
-                Err(failure)
-            }
-        }
+        end_into(stream, pGraph)
     }
 
     fn hipStreamIsCapturing(stream: StreamHandle, pCaptureStatus: Out<c_int>) {
@@ -417,11 +448,7 @@ hip_api! {
     }
 
     fn hipStreamGetCaptureInfo(stream: StreamHandle, pCaptureStatus: Out<c_int>, pId: Out<u64>) {
-        pCaptureStatus.check()?;
-        let stream = stream::find(stream)?;
-        let (status, id, ..) = info(&stream);
-        pId.set_if_wanted(id);
-        pCaptureStatus.set(status)
+        get_info(stream, pCaptureStatus, pId)
     }
 
     fn hipStreamGetCaptureInfo_v2(

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::call::hip_api;
 use super::capture::CaptureMark;
+use super::copy::own;
 use super::ffi::{EventHandle, Out, StreamHandle};
 use super::runtime::{self, get};
 use super::status::{Code, Outcome};
@@ -118,6 +119,10 @@ hip_api! {
 
     fn hipEventRecord(event: EventHandle, stream: StreamHandle) {
         record(event, stream, 0)
+    }
+
+    fn hipEventRecord_spt(event: EventHandle, stream: StreamHandle) {
+        record(event, own(stream), 0)
     }
 
     fn hipEventRecordWithFlags(event: EventHandle, stream: StreamHandle, flags: u32) {

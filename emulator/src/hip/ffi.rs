@@ -112,6 +112,11 @@ impl<T> Out<T> {
 }
 
 impl<T: Copy> In<T> {
+    /// The parameter at a raw pointer that was itself a parameter.
+    pub fn at(pointer: *const T) -> Self {
+        Self(pointer)
+    }
+
     /// Reads the parameter; fails if the client passed null.
     pub fn get(self) -> Outcome<T> {
         self.check()?;

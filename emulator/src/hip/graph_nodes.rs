@@ -20,6 +20,7 @@ use super::types::{
 };
 use super::work::{GraphMemory, HostCall, Work};
 use super::{launch, runtime};
+use crate::memory::AllocKind;
 
 /// Adds a node with work to a graph.
 fn add(
@@ -139,6 +140,25 @@ fn fill(p: &hipMemsetParams) -> Outcome<Work> {
     Ok(Work::Fill(fill))
 }
 
+fn driver_fill(params: In<HIP_MEMSET_NODE_PARAMS>) -> Outcome<Work> {
+    let HIP_MEMSET_NODE_PARAMS {
+        dst,
+        pitch,
+        value,
+        elementSize,
+        width,
+        height,
+    } = params.get()?;
+    fill(&hipMemsetParams {
+        dst,
+        elementSize,
+        height,
+        pitch,
+        value,
+        width,
+    })
+}
+
 fn host(p: &hipHostNodeParams) -> Outcome<Work> {
     let function = p
         .fn_
@@ -191,6 +211,24 @@ fn copy_to_c(copy: &Copy) -> hipMemcpy3DParms {
     p
 }
 
+/// The parameters of a copy in the driver's form.
+fn copy_to_driver(copy: &Copy) -> HIP_MEMCPY3D {
+    let mut p = HIP_MEMCPY3D::zeroed();
+    let (src, dst) = (
+        place_to_c(copy.src, copy.size).0,
+        place_to_c(copy.dst, copy.size).0,
+    );
+    let unified = get().version.memory_type(Some(AllocKind::Device));
+    (p.srcMemoryType, p.srcDevice, p.srcPitch, p.srcHeight) =
+        (unified, src.ptr, src.pitch, src.ysize);
+    (p.dstMemoryType, p.dstDevice, p.dstPitch, p.dstHeight) =
+        (unified, dst.ptr, dst.pitch, dst.ysize);
+    p.WidthInBytes = copy.size.width as usize;
+    p.Height = copy.size.height as usize;
+    p.Depth = copy.size.depth as usize;
+    p
+}
+
 /// The parameters of a kernel in HIP's form. The arguments stay in the node as long as they are not changed.
 fn kernel_to_c(launch: &KernelLaunch, lent: &mut Vec<usize>) -> hipKernelNodeParams {
     let mut p = hipKernelNodeParams::zeroed();
@@ -225,7 +263,94 @@ fn as_event(work: &Work, recorded: bool) -> Outcome<EventHandle> {
     get().events.handle_of(event)
 }
 
+/// The work that a `hipGraphNodeParams` of HIP 6 describes: a type, and behind 16 bytes the parameters of that type.
+fn from_any(params: *const c_void) -> Outcome<Work> {
+    /// `hipMemcpyNodeParams` has its flags before the parameters of the copy.
+    const COPY_OFFSET: usize = 16;
+    let kind = In::<c_int>::at(params.cast()).get()?;
+    let inner = params.wrapping_byte_add(16);
+    match kind {
+        0 => kernel(In::at(inner.cast())),
+        1 => checked(from_3d(
+            &In::at(inner.wrapping_byte_add(COPY_OFFSET).cast()).get()?,
+        )?),
+        2 => fill(&In::at(inner.cast()).get()?),
+        3 => host(&In::at(inner.cast()).get()?),
+        4 => child(In::at(inner.cast()).get()?),
+        5 => Ok(Work::Empty),
+        6 => wait(In::at(inner.cast()).get()?),
+        7 => record(In::at(inner.cast()).get()?),
+        11 => free(In::<*mut c_void>::at(inner.cast()).get()?),
+        8 | 9 | 10 | 12 | 13 | 14 => {
+            Err(Code::NotSupported.because(format!("nodes of type {kind}")))
+        }
+        _ => Err(Code::InvalidValue.because(format!("nodes of type {kind}"))),
+    }
+}
+
+fn child(graph: GraphHandle) -> Outcome<Work> {
+    Ok(Work::Child(get().graphs.get(graph)?.duplicate()?))
+}
+
+fn free(pointer: *mut c_void) -> Outcome<Work> {
+    let address = pointer as u64;
+    match get().memory.find(address) {
+        Some(alloc) if alloc.base == address => Ok(Work::Free(address)),
+        _ => Err(Code::InvalidValue.because(format!("{pointer:p} is no allocation"))),
+    }
+}
+
 hip_api! {
+    fn hipGraphAddNode(
+        pGraphNode: Out<GraphNodeHandle>,
+        graph: GraphHandle,
+        pDependencies: List<GraphNodeHandle>,
+        numDependencies: usize,
+        nodeParams: *const c_void,
+    ) {
+        add(pGraphNode, graph, pDependencies, numDependencies, || from_any(nodeParams))
+    }
+
+    fn hipGraphNodeSetParams(node: GraphNodeHandle, nodeParams: *const c_void) {
+        replace(node, from_any(nodeParams)?)
+    }
+
+    fn hipGraphExecNodeSetParams(graphExec: GraphExecHandle, node: GraphNodeHandle, nodeParams: *const c_void) {
+        replace_in(graphExec, node, from_any(nodeParams)?)
+    }
+
+    fn hipDrvGraphMemcpyNodeSetParams(hNode: GraphNodeHandle, nodeParams: In<HIP_MEMCPY3D>) {
+        replace(hNode, checked(from_driver_3d(&nodeParams.get()?)?)?)
+    }
+
+    fn hipDrvGraphExecMemcpyNodeSetParams(
+        hGraphExec: GraphExecHandle,
+        hNode: GraphNodeHandle,
+        copyParams: In<HIP_MEMCPY3D>,
+        ctx: ContextHandle,
+    ) {
+        let _ = ctx;
+        replace_in(hGraphExec, hNode, checked(from_driver_3d(&copyParams.get()?)?)?)
+    }
+
+    fn hipDrvGraphMemcpyNodeGetParams(hNode: GraphNodeHandle, nodeParams: Out<HIP_MEMCPY3D>) {
+        nodeParams.check()?;
+        match &find(hNode)?.state().work {
+            Work::Copy(copy) => nodeParams.set(copy_to_driver(copy)),
+            _ => Err(wrong_kind()),
+        }
+    }
+
+    fn hipDrvGraphExecMemsetNodeSetParams(
+        hGraphExec: GraphExecHandle,
+        hNode: GraphNodeHandle,
+        memsetParams: In<HIP_MEMSET_NODE_PARAMS>,
+        ctx: ContextHandle,
+    ) {
+        let _ = ctx;
+        replace_in(hGraphExec, hNode, driver_fill(memsetParams)?)
+    }
+
     fn hipGraphAddEmptyNode(
         pGraphNode: Out<GraphNodeHandle>,
         graph: GraphHandle,
@@ -469,10 +594,7 @@ hip_api! {
         ctx: ContextHandle,
     ) {
         let _ = ctx;
-        add(phGraphNode, hGraph, dependencies, numDependencies, || {
-            let HIP_MEMSET_NODE_PARAMS { dst, pitch, value, elementSize, width, height } = memsetParams.get()?;
-            fill(&hipMemsetParams { dst, elementSize, height, pitch, value, width })
-        })
+        add(phGraphNode, hGraph, dependencies, numDependencies, || driver_fill(memsetParams))
     }
 
     fn hipGraphMemsetNodeGetParams(node: GraphNodeHandle, pNodeParams: Out<hipMemsetParams>) {
@@ -545,7 +667,7 @@ hip_api! {
             if childGraph == graph {
                 return Err(Code::InvalidValue.because("a graph cannot have itself as a node"));
             }
-            Ok(Work::Child(get().graphs.get(childGraph)?.duplicate()?))
+            child(childGraph)
         })
     }
 
@@ -645,13 +767,7 @@ hip_api! {
         numDependencies: usize,
         dev_ptr: *mut c_void,
     ) {
-        add(pGraphNode, graph, pDependencies, numDependencies, || {
-            let address = dev_ptr as u64;
-            match get().memory.find(address) {
-                Some(alloc) if alloc.base == address => Ok(Work::Free(address)),
-                _ => Err(Code::InvalidValue.because(format!("{dev_ptr:p} is no allocation"))),
-            }
-        })
+        add(pGraphNode, graph, pDependencies, numDependencies, || free(dev_ptr))
     }
 
     fn hipGraphMemFreeNodeGetParams(node: GraphNodeHandle, dev_ptr: Out<*mut c_void>) {
@@ -669,12 +785,6 @@ hip_api! {
         numDependencies: usize,
         dptr: *mut c_void,
     ) {
-        add(phGraphNode, hGraph, dependencies, numDependencies, || {
-            let address = dptr as u64;
-            match get().memory.find(address) {
-                Some(alloc) if alloc.base == address => Ok(Work::Free(address)),
-                _ => Err(Code::InvalidValue.because(format!("{dptr:p} is no allocation"))),
-            }
-        })
+        add(phGraphNode, hGraph, dependencies, numDependencies, || free(dptr))
     }
 }

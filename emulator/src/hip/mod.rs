@@ -44,6 +44,7 @@ mod stream;
 mod symbol;
 mod transfer;
 pub mod types;
+mod unsupported;
 mod user_object;
 mod version;
 mod work;

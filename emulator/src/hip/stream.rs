@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::call::hip_api;
 use super::capture::{self, StreamCapture};
+use super::copy::own;
 use super::device::PRIORITIES;
 use super::event::Event;
 use super::ffi::{EventHandle, List, Out, StreamHandle};
@@ -228,11 +229,56 @@ fn create(stream: Out<StreamHandle>, flags: u32, priority: c_int, mask: Vec<u32>
     stream.set(handle)
 }
 
-fn wait_event(stream: StreamHandle, event: EventHandle) -> Outcome {
+fn wait_event(stream: StreamHandle, event: EventHandle, flags: u32) -> Outcome {
+    // `hipEventWaitDefault` and `hipEventWaitExternal`.
+    if flags > 1 {
+        return Err(Code::InvalidValue.because(format!("flags {flags:#x}")));
+    }
     let stream = usable(stream)?;
     let event = get().events.get(event)?;
-    capture::wait_event(&stream, &event)?;
+    capture::wait_event(&stream, &event)
+}
+
+fn query(stream: StreamHandle) -> Outcome {
+    let stream = usable(stream)?;
+    not_captured(&stream)?;
+    if stream.is_busy() {
+        return Err(Code::NotReady.into());
+    }
     Ok(())
+}
+
+fn synchronize(stream: StreamHandle) -> Outcome {
+    let stream = usable(stream)?;
+    not_captured(&stream)?;
+    stream.wait()?;
+    device(stream.device as c_int)?.check()
+}
+
+fn add_callback(
+    handle: StreamHandle,
+    callback: hipStreamCallback_t,
+    data: *mut std::ffi::c_void,
+    flags: u32,
+) -> Outcome {
+    let callback = callback.ok_or_else(|| Code::InvalidValue.because("the callback is null"))?;
+    if flags != 0 {
+        return Err(Code::InvalidValue.because("flags must be zero"));
+    }
+    let stream = usable(handle)?;
+    not_captured(&stream)?;
+    let call = HostCall::Callback(callback, handle, data as usize);
+    stream.submit(Work::Host(call))
+}
+
+fn launch_host_function(
+    stream: StreamHandle,
+    function: hipHostFn_t,
+    data: *mut std::ffi::c_void,
+) -> Outcome {
+    let function = function.ok_or_else(|| Code::InvalidValue.because("the function is null"))?;
+    let call = HostCall::Function(function, data as usize);
+    usable(stream)?.submit(Work::Host(call))
 }
 
 /// Fails for a stream that is being captured, and spoils the capture: the call cannot be part of a graph.
@@ -333,26 +379,50 @@ hip_api! {
     }
 
     fn hipStreamQuery(stream: StreamHandle) {
-        let stream = usable(stream)?;
-        not_captured(&stream)?;
-        if stream.is_busy() {
-            return Err(Code::NotReady.into());
-        }
-        Ok(())
+        query(stream)
     }
 
     fn hipStreamSynchronize(stream: StreamHandle) {
-        let stream = usable(stream)?;
-        not_captured(&stream)?;
-        stream.wait()?;
-        device(stream.device as c_int)?.check()
+        synchronize(stream)
+    }
+
+    fn hipStreamQuery_spt(stream: StreamHandle) {
+        query(own(stream))
+    }
+
+    fn hipStreamSynchronize_spt(stream: StreamHandle) {
+        synchronize(own(stream))
+    }
+
+    fn hipStreamWaitEvent_spt(stream: StreamHandle, event: EventHandle, flags: u32) {
+        wait_event(own(stream), event, flags)
+    }
+
+    fn hipStreamGetFlags_spt(stream: StreamHandle, flags: Out<u32>) {
+        flags.check()?;
+        flags.set(find(own(stream))?.flags)
+    }
+
+    fn hipStreamGetPriority_spt(stream: StreamHandle, priority: Out<c_int>) {
+        priority.check()?;
+        priority.set(find(own(stream))?.priority)
+    }
+
+    fn hipStreamAddCallback_spt(
+        stream: StreamHandle,
+        callback: hipStreamCallback_t,
+        userData: *mut std::ffi::c_void,
+        flags: u32,
+    ) {
+        add_callback(own(stream), callback, userData, flags)
+    }
+
+    fn hipLaunchHostFunc_spt(stream: StreamHandle, function: hipHostFn_t, userData: *mut std::ffi::c_void) {
+        launch_host_function(own(stream), function, userData)
     }
 
     fn hipStreamWaitEvent(stream: StreamHandle, event: EventHandle, flags: u32) {
-        if flags > 1 {
-            return Err(Code::InvalidValue.because(format!("flags {flags:#x}")));
-        }
-        wait_event(stream, event)
+        wait_event(stream, event, flags)
     }
 
     fn hipStreamGetFlags(stream: StreamHandle, flags: Out<u32>) {
@@ -380,19 +450,11 @@ hip_api! {
         userData: *mut std::ffi::c_void,
         flags: u32,
     ) {
-        let callback = callback.ok_or_else(|| Code::InvalidValue.because("the callback is null"))?;
-        if flags != 0 {
-            return Err(Code::InvalidValue.because("flags must be zero"));
-        }
-        let handle = stream;
-        let stream = usable(stream)?;
-        not_captured(&stream)?;
-        stream.submit(Work::Host(HostCall::Callback(callback, handle, userData as usize)))
+        add_callback(stream, callback, userData, flags)
     }
 
     fn hipLaunchHostFunc(stream: StreamHandle, function: hipHostFn_t, userData: *mut std::ffi::c_void) {
-        let function = function.ok_or_else(|| Code::InvalidValue.because("the function is null"))?;
-        usable(stream)?.submit(Work::Host(HostCall::Function(function, userData as usize)))
+        launch_host_function(stream, function, userData)
     }
 
     fn hipStreamAttachMemAsync(stream: StreamHandle, dev_ptr: *mut std::ffi::c_void, length: usize, flags: u32) {
