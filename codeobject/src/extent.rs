@@ -9,7 +9,7 @@ use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _}
 
 use crate::Error;
 use crate::bundle;
-use crate::code_object::broken;
+use crate::elf::broken;
 use crate::error::first_bytes;
 
 /// How long an image is.

@@ -26,26 +26,28 @@ pub mod bundle;
 mod bytes;
 mod code_object;
 mod descriptor;
+mod elf;
 mod error;
 mod extent;
 mod inlines;
+mod kernel;
 mod lines;
 mod metadata;
+mod msgpack;
 mod occupancy;
 pub mod processor;
 mod target;
 
-pub use code_object::{
-    CodeObject, Kernel, Relocation, RelocationKind, Segment, Symbol, SymbolKind,
-};
+pub use code_object::CodeObject;
 pub use descriptor::{
     ComputePgmRsrc1, ComputePgmRsrc2, ComputePgmRsrc3, DenormMode, KernargPreload,
     KernelCodeProperties, KernelDescriptor, RoundMode,
 };
+pub use elf::{Relocation, RelocationKind, Segment, Symbol, SymbolKind};
 pub use error::Error;
 pub use extent::Extent;
 pub use inlines::{Frame, InlineTable};
+pub use kernel::{Access, AddressSpace, Arg, ArgKind, HiddenArg, Kernel, KernelKind};
 pub use lines::{LineTable, Location};
-pub use metadata::{Access, AddressSpace, Arg, ArgKind, HiddenArg, KernelKind};
 pub use occupancy::{Occupancy, OccupancyLimit, UnitLimits};
 pub use target::{Feature, TargetId};

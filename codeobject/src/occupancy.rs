@@ -3,7 +3,7 @@
 //! The facts are those of the instruction set manuals ("Shader Processor" and "Local Data Share" chapters) as LLVM's
 //! AMDGPU backend uses them to schedule code. What the clocks or the memory make of an occupancy is not known here.
 
-use crate::code_object::Kernel;
+use crate::kernel::Kernel;
 use crate::processor::{Family, Processor};
 
 /// What the waves on one work-group processor, or on one compute unit, share.
