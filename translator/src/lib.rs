@@ -20,9 +20,10 @@ pub mod lex;
 pub mod modules;
 pub mod pipeline;
 pub mod rules;
-pub mod toolchain;
 pub mod translate;
 pub mod workdir;
+
+pub use rocm_toolchain as toolchain;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -52,11 +52,15 @@ impl ChainError {
 /// Runs steps one after the other and keeps their times.
 struct Steps {
     done: Vec<(String, Duration)>,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Steps {
     fn new() -> Self {
-        Steps { done: Vec::new() }
+        Steps {
+            done: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// Runs `program` with its output on this terminal.
@@ -68,8 +72,11 @@ impl Steps {
         let command = format!("{shown} {}", arguments.join(" "));
         println!("\n== {command}");
         let start = Instant::now();
-        let output = duct::cmd(program, arguments)
-            .dir(checkout())
+        let mut expression = duct::cmd(program, arguments).dir(checkout());
+        for (name, value) in &self.environment {
+            expression = expression.env(name, value);
+        }
+        let output = expression
             .unchecked()
             .run()
             .map_err(|source| ChainError::Start {
@@ -131,12 +138,13 @@ pub fn run() -> Result<ExitCode, ChainError> {
         &tool,
         &["build", "--arch", "gfx1100", "--module", "ptx"],
     )?;
+    // The table that it prints is what all of this was for: nothing comes after it.
+    steps.print();
     steps.run(
         "verify",
         &tool,
         &["verify", "--arch", "gfx1100", "--module", "quantized"],
     )?;
-    steps.print();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -152,6 +160,14 @@ pub fn test() -> Result<ExitCode, ChainError> {
         &cargo(),
         &["build", "--release", "--workspace"],
     )?;
+    let emulator = format!(
+        "{}amdhip64{}",
+        env::consts::DLL_PREFIX,
+        env::consts::DLL_SUFFIX
+    );
+    steps
+        .environment
+        .push(("HIP_LOADER_LIB", release_folder().join(emulator)));
     steps.run(
         "cargo test",
         &cargo(),

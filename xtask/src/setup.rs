@@ -1,6 +1,6 @@
 //! Brings what is missing to a machine: system packages, and the project's own ROCm-shaped prefix.
 //!
-//! A ROCm that is already there (see [`hipify_candle::toolchain`]) is used as it is. What `config/toolchain.toml`
+//! A ROCm that is already there (see [`rocm_toolchain`]) is used as it is. What `config/toolchain.toml`
 //! lists is the whole of what is ever installed.
 
 use std::collections::BTreeMap;
@@ -8,8 +8,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
-use hipify_candle::config::Config;
-use hipify_candle::toolchain::{Origin, PREFIX_VARIABLE, Search, Toolchain, ToolchainError};
+use rocm_toolchain::{Origin, PREFIX_VARIABLE, Search, Toolchain, ToolchainError};
 use serde::{Deserialize, Serialize};
 
 mod archive;
@@ -176,11 +175,8 @@ struct Llvm {
 
 impl Plan {
     fn load() -> Result<Self, SetupError> {
-        let config = Config::embedded();
-        let file = config
-            .file("toolchain.toml")
-            .map_err(|e| SetupError::Config(e.to_string()))?;
-        toml::from_str(&file.text).map_err(|e| SetupError::Config(e.to_string()))
+        let text = include_str!("../../config/toolchain.toml");
+        toml::from_str(text).map_err(|e| SetupError::Config(e.to_string()))
     }
 
     fn unpacked(&self, need: Need) -> Vec<&UnpackedPackage> {

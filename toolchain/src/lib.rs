@@ -1,7 +1,8 @@
 //! Finds the ROCm toolchain: hipcc, the clang behind it, device libraries and HIP's headers.
 //!
-//! Knows where an installation keeps its parts and which of several installations wins. It installs nothing (that is
-//! `cargo xtask setup`) and knows nothing of modules or kernels.
+//! Knows where an installation keeps its parts, which of several installations wins, and what its compiler can build.
+//! It installs nothing (that is `cargo xtask setup`) and must not know modules, kernels or code objects. A crate of its
+//! own because the set-up needs it before anything else is compiled.
 //!
 //! The order is `ROCM_PATH`, `HIP_PATH`, `/opt/rocm`, `hipcc` on `PATH`, then the prefix that the project's set-up
 //! makes: `HIPIFY_ROCM_PREFIX`, or the nearest `target/rocm` upward of the current directory. A variable that is set

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{HipVersion, Origin, Search, ToolchainError};
+use crate::{HipVersion, Origin, Search, ToolchainError};
 
 const VERSION: &str =
     "#define HIP_VERSION_MAJOR 6\n#define HIP_VERSION_MINOR 4\n#define HIP_VERSION_PATCH 43484\n";

@@ -8,7 +8,7 @@ use std::{fmt, fs};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{INFLUENTIAL_VARIABLES, Toolchain, ToolchainError};
+use crate::{INFLUENTIAL_VARIABLES, Toolchain, ToolchainError};
 
 /// The compiler's name for itself, without the folder that it lies in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
