@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::workdir::WorkDir;
 
 /// Names the emulator's library.
-pub const EMULATOR_VARIABLE: &str = "HIPIFY_EMULATOR";
+pub const EMULATOR_VARIABLE: &str = "AMDGPU_EMULATOR_LIB";
 
 /// The command that builds it.
 pub const BUILD_COMMAND: &str = "cargo build --release -p amdgpu-emulator";

@@ -121,7 +121,7 @@ impl Apt {
             apt.mirror.uri
         );
         apt.run(
-            &["apt-get", "update"],
+            &["apt-get", "update", "--error-on=any"],
             &format!("reading the package list of Debian {suite}"),
         )?;
         Ok(apt)
