@@ -219,8 +219,9 @@ fn what_could_not_be_freed_is_freed_later() {
     let device = Device::new(&stub.runtime(), 0, options(0)).unwrap();
     let stream = device.new_stream().unwrap();
     let buffer = stream.alloc_zeros::<u8>(100).unwrap();
-    stub.fail(1, LAUNCH_FAILURE);
+    stub.fail_from(1, LAUNCH_FAILURE);
     drop(buffer);
+    stub.fail_from(0, 0);
     assert_eq!((stub.alive()[0], device.pending_releases()), (1, 1));
     device.synchronize().unwrap();
     assert_eq!((stub.alive()[0], device.pending_releases()), (0, 0));

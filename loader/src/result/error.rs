@@ -82,6 +82,8 @@ const KINDS: &[(ErrorKind, &[hipError_t])] = &[
             sys::hipErrorInvalidMemcpyDirection,
             sys::hipErrorInvalidHandle,
             sys::hipErrorInvalidContext,
+            // What HIP says about a stream or an event that it does not know.
+            sys::hipErrorContextIsDestroyed,
             sys::hipErrorIllegalState,
             sys::hipErrorNotFound,
             sys::hipErrorLaunchOutOfResources,
@@ -99,7 +101,6 @@ const KINDS: &[(ErrorKind, &[hipError_t])] = &[
             sys::hipErrorPriorLaunchFailure,
             sys::hipErrorAssert,
             sys::hipErrorECCNotCorrectable,
-            sys::hipErrorContextIsDestroyed,
         ],
     ),
 ];

@@ -393,9 +393,8 @@ impl Device {
 
 impl DeviceInner {
     fn dispose(&self, resource: Resource) {
-        // SAFETY: the owner gave the resource up; after a failure it is only kept for another attempt.
-        if let Err(error) = unsafe { resource.release(self.runtime.api()) } {
-            lock(&self.failed).push((resource.for_retry(), error));
+        if let Err((resource, error)) = resource.dispose(self.runtime.api()) {
+            lock(&self.failed).push((resource, error));
         }
     }
 
