@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// Runs a tool and gives what it printed; a failure ends the test with the tool's own words.
 pub fn run(command: &mut Command) -> Vec<u8> {
@@ -105,7 +106,8 @@ template __global__ void scratch<64>(int *, const int *);
 
 /// Extracts one entry of a bundle with clang's tool.
 pub fn unbundle(bundle: &Path, id: &str) -> Vec<u8> {
-    let out = bundle.with_extension("unbundled");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("unbundled");
     run(llvm("clang-offload-bundler")
         .args(["--unbundle", "--type=o"])
         .arg(format!("--targets={id}"))
@@ -142,4 +144,24 @@ pub fn bundle(folder: &Path, targets: &[&str], options: &[&str]) -> PathBuf {
         .arg("-o")
         .arg(&out));
     out
+}
+
+/// In the order in which hipcc writes them.
+pub const TARGETS: [&str; 4] = [
+    "gfx1030",
+    "gfx1100",
+    "gfx908:xnack+",
+    "gfx90a:sramecc+:xnack-",
+];
+
+/// hipcc's bundle of [`SOURCE`] for [`TARGETS`] and where it lies. Compiled once for all tests; no test may change it.
+pub fn compiled() -> (&'static Path, &'static [u8]) {
+    static COMPILED: OnceLock<(tempfile::TempDir, PathBuf, Vec<u8>)> = OnceLock::new();
+    let (_, path, bytes) = COMPILED.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = bundle(folder.path(), &TARGETS, &["-fuse-cuid=none"]);
+        let bytes = std::fs::read(&path).expect("the bundle");
+        (folder, path, bytes)
+    });
+    (path, bytes)
 }

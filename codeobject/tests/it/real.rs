@@ -2,19 +2,11 @@
 
 use std::path::Path;
 
-use crate::common::{assert_same, bundle, hipcc, list, llvm, run, unbundle};
+use crate::common::{TARGETS, assert_same, compiled, hipcc, list, llvm, run, unbundle};
 use codeobject::bundle::{Bundle, Compression, Writer, compress, find, is_compressed};
 use codeobject::{
     AddressSpace, ArgKind, CodeObject, Extent, HiddenArg, RelocationKind, SymbolKind, TargetId,
 };
-
-/// In the order in which hipcc writes them.
-const TARGETS: [&str; 4] = [
-    "gfx1030",
-    "gfx1100",
-    "gfx908:xnack+",
-    "gfx90a:sramecc+:xnack-",
-];
 
 fn id(text: &str) -> TargetId {
     text.parse().unwrap()
@@ -43,15 +35,14 @@ fn rebundle(folder: &Path, read: &Bundle<'_>, options: &[&str]) -> Vec<u8> {
 #[test]
 fn bundles_are_written_as_clang_writes_them() {
     let folder = tempfile::tempdir().unwrap();
-    let path = bundle(folder.path(), &TARGETS, &[]);
-    let theirs = std::fs::read(&path).unwrap();
-    let read = Bundle::parse(&theirs).unwrap();
+    let (_, theirs) = compiled();
+    let read = Bundle::parse(theirs).unwrap();
 
     let mut writer = Writer::new();
     for entry in read.code_objects() {
         writer = writer.add(entry.target().unwrap().clone(), entry.data);
     }
-    assert_same(&writer.to_vec().unwrap(), &theirs, "hipcc's bundle");
+    assert_same(&writer.to_vec().unwrap(), theirs, "hipcc's bundle");
     for (alignment, option) in [
         (1, "--bundle-align=1"),
         (4096, "--bundle-align=4096"),
@@ -108,16 +99,15 @@ fn entries_without_bytes_are_written_as_clang_writes_them() {
 #[test]
 fn plain_bundles_are_read_both_ways() {
     let folder = tempfile::tempdir().unwrap();
-    let path = bundle(folder.path(), &TARGETS, &[]);
-    let theirs = std::fs::read(&path).unwrap();
-    let read = Bundle::parse(&theirs).unwrap();
+    let (path, theirs) = compiled();
+    let read = Bundle::parse(theirs).unwrap();
     assert!(!read.was_compressed());
     let mut ids: Vec<_> = read.entries().map(|entry| entry.id.to_string()).collect();
     ids.sort();
-    assert_eq!(ids, list(&path));
+    assert_eq!(ids, list(path));
     for target in TARGETS {
         let entry = read.select(&id(target)).unwrap();
-        assert_same(entry.data, &unbundle(&path, entry.id.as_str()), target);
+        assert_same(entry.data, &unbundle(path, entry.id.as_str()), target);
     }
 
     // Equal code objects at one place, and an order of our own: clang's reader has to find all of them.
@@ -144,18 +134,18 @@ fn plain_bundles_are_read_both_ways() {
 #[test]
 fn compressed_bundles_are_read_both_ways() {
     let folder = tempfile::tempdir().unwrap();
-    let plain = std::fs::read(bundle(folder.path(), &TARGETS, &[])).unwrap();
-    let read = Bundle::parse(&plain).unwrap();
+    let (_, plain) = compiled();
+    let read = Bundle::parse(plain).unwrap();
     let theirs = rebundle(folder.path(), &read, &["--bundle-align=4096", "--compress"]);
     assert!(is_compressed(&theirs));
     let restored = Bundle::parse(&theirs).unwrap();
     assert!(restored.was_compressed());
-    assert_same(restored.as_bytes(), &plain, "their compressed bundle");
+    assert_same(restored.as_bytes(), plain, "their compressed bundle");
 
-    let ours = compress(&plain, Compression::default()).unwrap();
+    let ours = compress(plain, Compression::default()).unwrap();
     assert_same(
         Bundle::parse(&ours).unwrap().as_bytes(),
-        &plain,
+        plain,
         "our compressed bundle",
     );
     // Everything of the header but the container's size, which depends on the level.
@@ -174,9 +164,8 @@ fn compressed_bundles_are_read_both_ways() {
 
 #[test]
 fn kernels_are_what_the_source_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let bytes = std::fs::read(bundle(folder.path(), &TARGETS, &[])).unwrap();
-    let bundle = Bundle::parse(&bytes).unwrap();
+    let (_, bytes) = compiled();
+    let bundle = Bundle::parse(bytes).unwrap();
     for target in TARGETS {
         let code_object = CodeObject::parse(bundle.select(&id(target)).unwrap().data).unwrap();
         assert_eq!(code_object.target(), &id(target));
@@ -277,7 +266,8 @@ fn kernels_are_what_the_source_says() {
 #[test]
 fn bundles_are_found_in_objects_and_programs() {
     let folder = tempfile::tempdir().unwrap();
-    let genco = std::fs::read(bundle(folder.path(), &TARGETS, &["-fuse-cuid=none"])).unwrap();
+    let (path, genco) = compiled();
+    let source = path.with_file_name("kernels.hip");
     let mut linked = Vec::new();
     for (name, options) in [("plain", &[][..]), ("compressed", &["--offload-compress"])] {
         let object = folder.path().join(format!("{name}.o"));
@@ -285,7 +275,7 @@ fn bundles_are_found_in_objects_and_programs() {
             .args(["-O2", "-c", "-fuse-cuid=none"])
             .args(options)
             .args(TARGETS.map(|target| format!("--offload-arch={target}")))
-            .arg(folder.path().join("kernels.hip"))
+            .arg(&source)
             .arg("-o")
             .arg(&object));
         let bytes = std::fs::read(&object).unwrap();
@@ -293,7 +283,7 @@ fn bundles_are_found_in_objects_and_programs() {
         assert_eq!(found.len(), 1, "{name}");
         let read = Bundle::parse(found[0].bytes).unwrap();
         assert_eq!(read.was_compressed(), name == "compressed");
-        assert_same(read.as_bytes(), &genco, name);
+        assert_same(read.as_bytes(), genco, name);
         linked.push(object);
     }
     // What a linker makes of objects from several sources: one section with all bundles.
@@ -313,7 +303,7 @@ fn bundles_are_found_in_objects_and_programs() {
         );
         assert_same(
             Bundle::parse(found.bytes).unwrap().as_bytes(),
-            &genco,
+            genco,
             "linked",
         );
     }

@@ -57,12 +57,14 @@ fn machine_numbers_and_features_are_clangs() {
                 xnack: if processor.xnack { xnack } else { Feature::Any },
             });
         }
-        let versions: &[u8] = if processor.is_generic() {
-            &[6]
-        } else {
-            &[4, 5, 6]
-        };
         for target in targets {
+            // The features' encoding is one since version 4; generic targets came with version 6.
+            let has_features = target.to_string().contains(':');
+            let versions: &[u8] = match has_features {
+                _ if processor.is_generic() => &[6],
+                true => &[5],
+                false => &[4, 6],
+            };
             for version in versions {
                 let object = assemble("", &target, *version);
                 let flags = u32::from_le_bytes(object[48..52].try_into().unwrap());
