@@ -16,7 +16,16 @@ namespace detail {
 struct binary16 {
     static constexpr unsigned infinity = 0x7c00;
     static HIPIFY_FN float widen(unsigned short bits) { return static_cast<float>(bits_as<_Float16>(bits)); }
-    static HIPIFY_FN unsigned short narrow(float value) { return bits_as<unsigned short>(static_cast<_Float16>(value)); }
+    // LLVM selects `v_fma_mixlo_f16 a, b, 0` for a product that is narrowed, whose +0 addend turns a product of -0 into +0.
+    // An empty asm keeps the product out of the conversion's reach; it costs no instruction but that selection.
+    static HIPIFY_FN unsigned short narrow(float value) {
+#ifdef __HIP_DEVICE_COMPILE__
+        if (!__builtin_constant_p(value)) {
+            asm("" : "+v"(value));
+        }
+#endif
+        return bits_as<unsigned short>(static_cast<_Float16>(value));
+    }
     static HIPIFY_FN half narrow(float value, rounding direction);
     static HIPIFY_FN half from_bits(unsigned value);
 };
