@@ -239,7 +239,7 @@ impl Architectures {
             }
             chosen.extend(hits);
         }
-        chosen.sort_by(|a, b| (a.0, a.1.to_string()).cmp(&(b.0, b.1.to_string())));
+        chosen.sort_by_cached_key(|(index, target)| (*index, target.to_string()));
         chosen.dedup();
         Ok(chosen.into_iter().map(|(_, target)| target).collect())
     }

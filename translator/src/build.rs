@@ -22,7 +22,8 @@ mod schedule;
 mod sources;
 
 pub use bundle::{
-    BundleEntry, CompilerEntry, MANIFEST, Manifest, ManifestError, ModuleEntry, Output, Written,
+    BundleEntry, CompilerEntry, MANIFEST, Manifest, ManifestError, ModuleEntry, ModuleObjects,
+    Output, Written,
 };
 pub use hipcc::HipccError;
 pub use message::{Message, Part};
@@ -122,9 +123,8 @@ impl Flags {
 
     /// Whether code objects will hold line tables.
     fn debug_info(&self) -> bool {
-        let all = self.hipcc.flags.iter().chain(&self.extra);
-        all.filter(|flag| flag.starts_with("-g"))
-            .next_back()
+        let mut all = self.hipcc.flags.iter().chain(&self.extra);
+        all.rfind(|flag| flag.starts_with("-g"))
             .is_some_and(|flag| flag != "-g0")
     }
 }

@@ -165,6 +165,15 @@ pub struct Written {
     pub changed: bool,
 }
 
+/// What goes into the bundle of a module.
+#[derive(Debug, Clone)]
+pub struct ModuleObjects<'a> {
+    /// The module's name.
+    pub module: &'a str,
+    /// Its code objects, in the bundle's order.
+    pub objects: Vec<(&'a TargetId, &'a Object)>,
+}
+
 /// A folder that bundles are written to.
 #[derive(Debug)]
 pub struct Output {
@@ -193,7 +202,7 @@ impl Output {
         &self,
         builder: &Builder<'_>,
         origin: Option<&str>,
-        modules: &[(&str, Vec<(TargetId, Object)>)],
+        modules: &[ModuleObjects<'_>],
     ) -> Result<Vec<Written>, ManifestError> {
         // Other processes that write here wait; where folders can't be locked they had better not meet.
         let lock = File::open(&self.folder).ok();
@@ -212,7 +221,7 @@ impl Output {
                 .is_ok_and(|data| data.len() == entry.bytes)
         });
         let mut written = Vec::new();
-        for (module, objects) in modules {
+        for ModuleObjects { module, objects } in modules {
             let (entry, bytes) = self.entry(builder, origin, module, objects)?;
             let path = self.folder.join(&entry.bundle);
             if let Some(parent) = path.parent() {
@@ -239,7 +248,7 @@ impl Output {
         builder: &Builder<'_>,
         origin: Option<&str>,
         module: &str,
-        objects: &[(TargetId, Object)],
+        objects: &[(&TargetId, &Object)],
     ) -> Result<(ModuleEntry, Vec<u8>), ManifestError> {
         let refused = |message: String| ManifestError::Bundle {
             module: module.to_owned(),
@@ -247,7 +256,7 @@ impl Output {
         };
         let mut writer = Writer::new();
         for (target, object) in objects {
-            writer = writer.add(target.clone(), object.bytes.as_slice());
+            writer = writer.add((*target).clone(), object.bytes.as_slice());
         }
         let bytes = writer.to_vec().map_err(|e| refused(e.to_string()))?;
         let kernels: BTreeSet<&String> = objects

@@ -170,14 +170,12 @@ impl File {
             .iter()
             .filter(|d| d.kind == DirectiveKind::Include)
         {
-            let tokens = lexed
+            let mut tokens = lexed
                 .operands(directive)
                 .iter()
                 .map(|index| lexed.token(*index));
             // A name made by a macro is left to the compiler's own list of what it read.
-            let name = tokens
-                .filter(|token| matches!(token.kind, Kind::HeaderName | Kind::Str))
-                .next();
+            let name = tokens.find(|token| matches!(token.kind, Kind::HeaderName | Kind::Str));
             includes.extend(name.map(|token| lexed.spelling(token).into_owned()));
         }
         let knows_lines = lexed

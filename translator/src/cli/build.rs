@@ -12,7 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{Failure, Format, Global, Outcome, render};
-use crate::build::{Event, HipccError, Job, JobError, Message, Object, Output, Part, Written};
+use crate::build::{
+    Event, HipccError, Job, JobError, Message, ModuleObjects, Object, Output, Part, Written,
+};
 use crate::diagnostic::Severity;
 use crate::pipeline::{Pipeline, Prepared, Sources};
 use crate::toolchain::Toolchain;
@@ -210,32 +212,25 @@ struct Report {
 
 impl Report {
     /// The modules all of whose targets were built, save those that are left out.
-    fn complete_modules(&self) -> Vec<(&str, Vec<(TargetId, Object)>)> {
-        let mut modules: Vec<(&str, Option<Vec<(TargetId, Object)>>)> = Vec::new();
+    fn complete_modules(&self) -> Vec<ModuleObjects<'_>> {
+        let mut modules: Vec<ModuleObjects<'_>> = Vec::new();
+        let mut failed: Vec<&str> = Vec::new();
         for (job, result) in &self.results {
-            if modules
-                .last()
-                .is_none_or(|(module, _)| *module != job.module)
-            {
-                modules.push((&job.module, Some(Vec::new())));
+            let module = job.module.as_str();
+            if modules.last().is_none_or(|last| last.module != module) {
+                modules.push(ModuleObjects {
+                    module,
+                    objects: Vec::new(),
+                });
             }
-            let Some((_, objects)) = modules.last_mut() else {
-                continue;
-            };
-            match result {
-                Ok(object) => objects
-                    .iter_mut()
-                    .for_each(|list| list.push((job.target.clone(), object.clone()))),
-                Err(error) if is_left_out(error) => {}
-                Err(_) => *objects = None,
+            match (result, modules.last_mut()) {
+                (Ok(object), Some(last)) => last.objects.push((&job.target, object)),
+                (Err(error), _) if !is_left_out(error) => failed.push(module),
+                _ => {}
             }
         }
+        modules.retain(|entry| !entry.objects.is_empty() && !failed.contains(&entry.module));
         modules
-            .into_iter()
-            .filter_map(|(module, objects)| {
-                Some((module, objects.filter(|list| !list.is_empty())?))
-            })
-            .collect()
     }
 
     fn print(&self, out: &std::path::Path) -> Result<(), Failure> {
