@@ -148,9 +148,9 @@ HIPIFY_DEVICE_FN T shfl_down_sync(unsigned, T value, unsigned delta, int width =
 template <class T>
 HIPIFY_DEVICE_FN T shfl_xor_sync(unsigned, T value, int mask, int width = warp_size) {
     // The steps of a butterfly are known once its loop is unrolled. A narrower width changes nothing as long as the
-    // mask stays below it.
-    const bool is_known = __builtin_constant_p(mask) && __builtin_constant_p(width);
-    if (is_known && mask > 0 && mask < width && (mask & (mask - 1)) == 0) {
+    // mask stays below it. Asked in the condition itself: a constant initialised with the answer is always false.
+    if (__builtin_constant_p(mask) && __builtin_constant_p(width) && mask > 0 && mask < width &&
+        (mask & (mask - 1)) == 0) {
         return detail::move_words(value, [mask](int word) { return detail::exchanged(word, mask); });
     }
     return detail::shuffled(value, detail::shuffle::exchange, mask, width);
