@@ -16,6 +16,7 @@
 mod heap;
 mod shadow;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -264,9 +265,31 @@ struct State {
     snapshot: Option<Arc<AllocMap>>,
 }
 
+thread_local! {
+    /// The memories that this thread keeps in flight, once for each guard.
+    static KEPT: RefCell<Vec<*const Memory>> = const { RefCell::new(Vec::new()) };
+}
+
 /// As long as this lives, no memory is returned to the system.
 #[derive(Debug)]
-pub struct InFlight<'m>(#[expect(dead_code, reason = "held for its drop")] RwLockReadGuard<'m, ()>);
+pub struct InFlight<'m> {
+    memory: &'m Memory,
+    /// `None` if another guard of this thread has it, which goes later: guards of a thread are nested.
+    _guard: Option<RwLockReadGuard<'m, ()>>,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        KEPT.with_borrow_mut(|kept| {
+            if let Some(at) = kept
+                .iter()
+                .rposition(|&kept| std::ptr::eq(kept, self.memory))
+            {
+                kept.remove(at);
+            }
+        });
+    }
+}
 
 impl Memory {
     /// Memory without any allocation.
@@ -406,12 +429,21 @@ impl Memory {
 
     /// Keeps all memory mapped until the guard is dropped. A launch and a copy hold one; allocating meanwhile is fine,
     /// freeing waits.
+    ///
+    /// A thread may take another one while it has one: it does not wait for a thread that waits to free.
     pub fn in_flight(&self) -> InFlight<'_> {
-        InFlight(
+        let nested = KEPT.with_borrow(|kept| kept.iter().any(|&kept| std::ptr::eq(kept, self)));
+        let read = || {
             self.in_flight
                 .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let guard = (!nested).then(read);
+        KEPT.with_borrow_mut(|kept| kept.push(self));
+        InFlight {
+            memory: self,
+            _guard: guard,
+        }
     }
 
     /// The allocation that `addr` lies in.
@@ -736,6 +768,23 @@ mod tests {
             drop(guard);
         });
         assert!(done.into_inner());
+    }
+
+    #[test]
+    fn a_thread_takes_a_second_guard_while_another_waits_to_free() {
+        let memory = memory(1 << 20);
+        let base = memory.allocate(request(100, AllocKind::Device)).unwrap();
+        std::thread::scope(|scope| {
+            let outer = memory.in_flight();
+            let freeing = scope.spawn(|| memory.free(base).unwrap());
+            while memory.in_flight.try_read().is_ok() {
+                std::thread::yield_now();
+            }
+            drop(memory.in_flight());
+            assert!(!freeing.is_finished());
+            drop(outer);
+        });
+        assert!(memory.find(base).is_none());
     }
 
     #[test]
