@@ -9,6 +9,9 @@
 //! checked and ends in an [`Error`] that says what was wrong; memory use is bounded by a small multiple of the input's
 //! size (for a compressed bundle, of what it may grow to: see [`bundle::decompress`]).
 //!
+//! The feature `zstd`, on by default, links the zstd library, which is C: it writes compressed bundles and reads them
+//! fast. Without it everything can be read, in Rust alone.
+//!
 //! ```no_run
 //! use codeobject::{CodeObject, TargetId, bundle::Bundle};
 //!

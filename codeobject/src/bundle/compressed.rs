@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use md5::{Digest, Md5};
-use zstd::zstd_safe::{self, CParameter};
 
+use super::zstd_frame::Frame;
 use crate::Error;
 use crate::bytes::{Cursor, slice};
 
@@ -19,20 +19,6 @@ pub(super) const MAGIC: &[u8; 4] = b"CCOB";
 /// Code objects of related processors are alike, and real bundles shrink up to some fifty times.
 const MAX_GROWTH: u64 = 1024;
 const GROWTH_FLOOR: u64 = 1 << 20;
-
-/// How to compress a bundle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Compression {
-    /// The zstd level, 1 (fast) to 22 (small).
-    pub level: i32,
-}
-
-impl Default for Compression {
-    /// Level 12. On bundles of ten architectures level 19 saves another sixth, and takes fourteen times as long.
-    fn default() -> Self {
-        Self { level: 12 }
-    }
-}
 
 /// The method field: `llvm::compression::Format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,9 +97,7 @@ impl Header {
         }
         let len = match (self.file_size, self.method) {
             (Some(size), _) => usize::try_from(size).ok()?,
-            (None, Method::Zstd) => {
-                self.len + zstd_safe::find_frame_compressed_size(content).ok()?
-            }
+            (None, Method::Zstd) => self.len + Frame::parse(content).ok()?.len(content)?,
             (None, Method::Zlib) => return None,
         };
         (self.len..=bytes.len()).contains(&len).then_some(len)
@@ -127,9 +111,11 @@ pub fn is_compressed(bytes: &[u8]) -> bool {
 
 /// Restores a compressed bundle; other bytes are returned as they are.
 ///
+/// The digest is not compared, which would take many times as long as the rest: see [`verify`].
+///
 /// # Errors
 /// [`Error::Truncated`] or [`Error::Field`] for its header, [`Error::TooLarge`] if it claims to grow beyond 1,024 times
-/// its size, [`Error::Compression`] if the content is broken or does not have the size or digest of the header.
+/// its size, [`Error::Compression`] if the content is broken or does not have the header's size.
 pub fn decompress(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     if !is_compressed(bytes) {
         return Ok(Cow::Borrowed(bytes));
@@ -174,14 +160,26 @@ pub fn decompress(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
             plain.len()
         )));
     }
-    let digest = digest(&plain);
-    if digest != header.digest {
+    Ok(Cow::Owned(plain))
+}
+
+/// Whether a compressed bundle holds what was compressed: restores it and compares the digest. Plain bundles have none.
+///
+/// # Errors
+/// Those of [`decompress`], and [`Error::Compression`] if the digest is not that of the header.
+pub fn verify(bytes: &[u8]) -> Result<(), Error> {
+    let plain = decompress(bytes)?;
+    if !is_compressed(bytes) {
+        return Ok(());
+    }
+    let expected = Header::parse(bytes)?.digest;
+    let found = digest(&plain);
+    if found != expected {
         return Err(broken(format!(
-            "the digest of its content is {digest:#018x}, its header says {:#018x}",
-            header.digest
+            "the digest of its content is {found:#018x}, its header says {expected:#018x}"
         )));
     }
-    Ok(Cow::Owned(plain))
+    Ok(())
 }
 
 fn unzlib(content: &[u8], plain_size: usize) -> Result<Vec<u8>, Error> {
@@ -190,90 +188,25 @@ fn unzlib(content: &[u8], plain_size: usize) -> Result<Vec<u8>, Error> {
 }
 
 fn unzstd(content: &[u8], plain_size: usize) -> Result<Vec<u8>, Error> {
-    let mut room = match zstd_safe::get_frame_content_size(content) {
-        Ok(Some(size)) if size != plain_size as u64 => {
-            return Err(broken(format!(
-                "it holds {size} bytes, its header says {plain_size}"
-            )));
-        }
-        Ok(Some(_)) => plain_size,
-        // The frame does not say its size, as some compressors leave it: memory is taken as the content turns out to need
-        // it, not as the header claims.
-        _ => plain_size.min(64 + 8 * content.len()),
-    };
-    // One call into one buffer: zstd then needs no window of its own, whose size a frame could claim.
-    let mut context = zstd_safe::DCtx::create();
-    loop {
-        let mut plain = Vec::new();
-        plain
-            .try_reserve_exact(room)
-            .map_err(|error| broken(error.to_string()))?;
-        match context.decompress(&mut plain, content) {
-            Ok(_) => return Ok(plain),
-            Err(code) if room < plain_size && is_too_small(code) => {
-                room = plain_size.min(4 * room);
-            }
-            Err(code) => return Err(broken(zstd_safe::get_error_name(code).to_owned())),
-        }
+    let size = Frame::parse(content)?.content_size;
+    if let Some(size) = size.filter(|size| *size != plain_size as u64) {
+        return Err(broken(format!(
+            "it holds {size} bytes, its header says {plain_size}"
+        )));
     }
+    #[cfg(feature = "zstd")]
+    return super::zstd_native::restore(content, plain_size, size.is_some());
+    #[cfg(not(feature = "zstd"))]
+    return super::zstd_portable::restore(content, plain_size);
 }
 
-/// Whether zstd failed because the buffer was too small.
-fn is_too_small(code: zstd_safe::ErrorCode) -> bool {
-    // `ZSTD_error_dstSize_tooSmall`; zstd returns its error codes negated.
-    code == 70_usize.wrapping_neg()
-}
-
-/// Compresses a plain bundle with zstd.
-///
-/// # Errors
-/// [`Error::Compression`] if zstd refuses the level or has no memory.
-pub fn compress(plain: &[u8], compression: Compression) -> Result<Vec<u8>, Error> {
-    let mut context = zstd_safe::CCtx::create();
-    let mut content = Vec::new();
-    let bound = zstd_safe::compress_bound(plain.len());
-    content
-        .try_reserve_exact(bound)
-        .map_err(|error| broken(error.to_string()))?;
-    context
-        .set_parameter(CParameter::CompressionLevel(compression.level))
-        // The code objects of a bundle repeat each other over distances far longer than a level's window.
-        .and_then(|_| context.set_parameter(CParameter::EnableLongDistanceMatching(true)))
-        .and_then(|_| context.compress2(&mut content, plain))
-        .map_err(|code| broken(zstd_safe::get_error_name(code).to_owned()))?;
-
-    let mut bytes = MAGIC.to_vec();
-    let method = 1_u16;
-    // Version 2 has a header of 24 bytes.
-    let small = u32::try_from(content.len() + 24)
-        .ok()
-        .zip(u32::try_from(plain.len()).ok());
-    match small {
-        Some((file_size, plain_size)) => {
-            bytes.extend_from_slice(&2_u16.to_le_bytes());
-            bytes.extend_from_slice(&method.to_le_bytes());
-            bytes.extend_from_slice(&file_size.to_le_bytes());
-            bytes.extend_from_slice(&plain_size.to_le_bytes());
-        }
-        None => {
-            bytes.extend_from_slice(&3_u16.to_le_bytes());
-            bytes.extend_from_slice(&method.to_le_bytes());
-            bytes.extend_from_slice(&(content.len() as u64 + 32).to_le_bytes());
-            bytes.extend_from_slice(&(plain.len() as u64).to_le_bytes());
-        }
-    }
-    bytes.extend_from_slice(&digest(plain).to_le_bytes());
-    bytes.extend_from_slice(&content);
-    Ok(bytes)
-}
-
-fn digest(plain: &[u8]) -> u64 {
+pub(super) fn digest(plain: &[u8]) -> u64 {
     let digest: [u8; 16] = Md5::digest(plain).into();
     let [low @ .., _, _, _, _, _, _, _, _] = digest;
     u64::from_le_bytes(low)
 }
 
-fn broken(message: String) -> Error {
+pub(super) fn broken(message: String) -> Error {
     Error::Compression { message }
 }
 
@@ -307,10 +240,7 @@ mod tests {
         let plain = b"code object ".repeat(10_000);
         let with_size = zstd::bulk::compress(&plain, 3).unwrap();
         let without_size = zstd::stream::encode_all(&plain[..], 3).unwrap();
-        assert!(matches!(
-            zstd_safe::get_frame_content_size(&without_size),
-            Ok(None)
-        ));
+        assert_eq!(Frame::parse(&without_size).unwrap().content_size, None);
         let zlib = miniz_oxide::deflate::compress_to_vec_zlib(&plain, 6);
         for version in 1..=3 {
             for (method, content) in [(1, &with_size), (1, &without_size), (0, &zlib)] {
@@ -345,11 +275,23 @@ mod tests {
         assert!(with(8, &[0, 9]).contains("bytes at offset 0x18, but only"));
         assert!(with(12, &[1, 0]).contains("its header says 1"));
         assert!(with(15, &[0xff]).contains("more than the limit"));
-        assert!(with(16, &[0; 8]).contains("digest"));
+
         assert!(with(good.len() - 3, &[0xff; 3]).contains("compressed bundle"));
         for len in 4..good.len() {
             assert!(decompress(&good[..len]).is_err(), "{len}");
         }
+    }
+
+    #[test]
+    fn the_digest_tells_other_content() {
+        let plain = b"code object ".repeat(100);
+        let content = zstd::bulk::compress(&plain, 3).unwrap();
+        let mut bytes = container(2, 1, &plain, &content);
+        assert_eq!(verify(&bytes), Ok(()));
+        assert_eq!(verify(&plain), Ok(()));
+        bytes[16] ^= 1;
+        assert!(decompress(&bytes).unwrap() == plain);
+        assert!(verify(&bytes).unwrap_err().to_string().contains("digest"));
     }
 
     #[test]
@@ -365,18 +307,6 @@ mod tests {
                 "{}",
                 bytes.len()
             );
-        }
-    }
-
-    #[test]
-    fn compression_is_deterministic() {
-        let plain: Vec<u8> = (0..200_000_u32)
-            .flat_map(|i| (i.wrapping_mul(i) >> 7).to_le_bytes())
-            .collect();
-        for level in [1, 12, 19, 22] {
-            let once = compress(&plain, Compression { level }).unwrap();
-            assert!(once == compress(&plain, Compression { level }).unwrap());
-            assert!(decompress(&once).unwrap() == plain);
         }
     }
 }

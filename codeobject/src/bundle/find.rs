@@ -166,7 +166,7 @@ pub(crate) fn extent(prefix: &[u8]) -> Result<Extent, Error> {
         })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "zstd"))]
 mod tests {
     use super::*;
     use crate::bundle::{Compression, Writer, compress};

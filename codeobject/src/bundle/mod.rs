@@ -8,6 +8,11 @@
 mod compressed;
 mod find;
 mod write;
+mod zstd_frame;
+#[cfg(feature = "zstd")]
+mod zstd_native;
+#[cfg(any(test, not(feature = "zstd")))]
+mod zstd_portable;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -19,10 +24,12 @@ use crate::bytes::{Cursor, slice};
 use crate::error::first_bytes;
 use crate::{Error, TargetId};
 
-pub use compressed::{Compression, compress, decompress, is_compressed};
+pub use compressed::{decompress, is_compressed, verify};
 pub(crate) use find::extent;
 pub use find::{Found, find};
 pub use write::Writer;
+#[cfg(feature = "zstd")]
+pub use zstd_native::{Compression, compress};
 
 /// The first bytes of a plain bundle.
 pub const MAGIC: &[u8; 24] = b"__CLANG_OFFLOAD_BUNDLE__";

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Compression, EntryId, MAGIC, compress};
+#[cfg(feature = "zstd")]
+use super::{Compression, compress};
+use super::{EntryId, MAGIC};
 use crate::{Error, TargetId};
 
 /// Makes a bundle. What it writes depends on the entries and their order alone.
@@ -111,6 +113,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// Those of [`to_vec`](Self::to_vec), and [`Error::Compression`] if the compressor refuses the options.
+    #[cfg(feature = "zstd")]
     pub fn to_compressed_vec(&self, compression: Compression) -> Result<Vec<u8>, Error> {
         compress(&self.to_vec()?, compression)
     }

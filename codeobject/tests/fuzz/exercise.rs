@@ -54,9 +54,11 @@ impl fmt::Display for Statistics {
 }
 
 /// The memory that reading an input may take, in bytes: a small multiple of its size. The mutations do not make
-/// decompression bombs, which may take more; those have tests of their own.
+/// decompression bombs, which may take more; those have tests of their own. A compressed bundle may ask for a window of
+/// 8 MiB.
 pub fn allowed_memory(input: &[u8]) -> usize {
-    256 * 1024 + 64 * input.len()
+    let window = if has_compressed(input) { 17 << 20 } else { 0 };
+    256 * 1024 + 64 * input.len() + window
 }
 
 /// Whether an input may hold a compressed bundle.
@@ -106,6 +108,7 @@ fn read_bundle(bytes: &[u8], read: &mut Read) {
         return;
     };
     read.bundles += 1;
+    let _ = bundle::verify(bytes);
     let mut writer = Writer::empty();
     for entry in bundle.entries() {
         assert_eq!(

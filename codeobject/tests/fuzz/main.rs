@@ -117,13 +117,14 @@ fn main() -> ExitCode {
 /// Ends the process when a case hangs, with what is needed to find it.
 fn watch(current: Arc<AtomicU64>, seed: u64) {
     std::thread::spawn(move || {
-        let mut seen = (u64::MAX, Instant::now());
+        // Rounds are counted and not time, so that a process that was stopped for long does not seem to hang.
+        let (mut seen, mut rounds) = (u64::MAX, 0);
         loop {
-            std::thread::sleep(Duration::from_millis(500));
+            std::thread::sleep(HANG / 40);
             let case = current.load(Ordering::Relaxed);
-            if case != seen.0 {
-                seen = (case, Instant::now());
-            } else if seen.1.elapsed() > HANG {
+            rounds = if case == seen { rounds + 1 } else { 0 };
+            seen = case;
+            if rounds > 40 {
                 eprintln!(
                     "case {case} of seed {seed} hangs: run it with --seed {seed} --case {case}"
                 );

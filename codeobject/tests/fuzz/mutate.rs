@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use codeobject::bundle::{Compression, Writer, compress};
+use codeobject::bundle::Writer;
+use md5::{Digest, Md5};
 
 /// A generator of numbers (SplitMix64): small, and the same everywhere.
 pub struct Random(u64);
@@ -52,33 +53,29 @@ pub fn corpus() -> Vec<Vec<u8>> {
         .align(1)
         .add("gfx1030".parse().expect("a target id"), &b"code"[..]);
     let small = small.to_vec().expect("a bundle");
-    let zstd = compress(&bundle, Compression::default()).expect("a compressed bundle");
-
-    // The other versions of the container, and zlib inside.
-    let header = |version: u16, method: u16| {
-        [&b"CCOB"[..], &version.to_le_bytes(), &method.to_le_bytes()].concat()
+    let container = |version: u16, method: u16, content: &[u8]| {
+        let mut bytes = b"CCOB".to_vec();
+        bytes.extend_from_slice(&version.to_le_bytes());
+        bytes.extend_from_slice(&method.to_le_bytes());
+        let size_len = if version == 3 { 8 } else { 4 };
+        let header_len = 8 + size_len * if version == 1 { 1 } else { 2 } + 8;
+        if version > 1 {
+            bytes.extend_from_slice(
+                &((header_len + content.len()) as u64).to_le_bytes()[..size_len],
+            );
+        }
+        bytes.extend_from_slice(&(bundle.len() as u64).to_le_bytes()[..size_len]);
+        bytes.extend_from_slice(&Md5::digest(&bundle)[..8]);
+        bytes.extend_from_slice(content);
+        bytes
     };
-    let digest = &zstd[16..24];
-    let plain_size = (bundle.len() as u32).to_le_bytes();
-    let version_1 = [&header(1, 1)[..], &plain_size, digest, &zstd[24..]].concat();
+    let sized = zstd::bulk::compress(&bundle, 6).expect("a compressed bundle");
+    let unsized_ = zstd::stream::encode_all(&bundle[..], 3).expect("a compressed bundle");
     let zlib = miniz_oxide::deflate::compress_to_vec_zlib(&bundle, 6);
-    let zlib = [
-        &header(2, 0)[..],
-        &(zlib.len() as u32 + 24).to_le_bytes(),
-        &plain_size,
-        digest,
-        &zlib,
-    ]
-    .concat();
-    let file_size = (zstd.len() as u64 + 8).to_le_bytes();
-    let version_3 = [
-        &header(3, 1)[..],
-        &file_size,
-        &(bundle.len() as u64).to_le_bytes(),
-        digest,
-        &zstd[24..],
-    ]
-    .concat();
+    let zstd = container(2, 1, &sized);
+    let version_1 = container(1, 1, &sized);
+    let version_3 = container(3, 1, &unsized_);
+    let zlib = container(2, 0, &zlib);
     let file = [
         &b"\x7fELF..."[..],
         &small,
