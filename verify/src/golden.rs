@@ -138,6 +138,21 @@ impl GoldenFile {
         Ok(tensor)
     }
 
+    /// An error about this file unless `holds`.
+    pub(crate) fn ensure(
+        &self,
+        holds: bool,
+        reason: impl FnOnce() -> String,
+    ) -> Result<(), GoldenError> {
+        if holds {
+            return Ok(());
+        }
+        Err(GoldenError::Content {
+            path: self.path.clone(),
+            reason: reason(),
+        })
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }

@@ -77,11 +77,21 @@ const VARIANTS: [&str; 24] = [
     "q5_0", "q5_1", "q8_0", "q8_1", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K", "q8_K", "", "?",
 ];
 
-fn rank(variant: &str) -> usize {
-    VARIANTS
-        .iter()
-        .position(|v| *v == variant)
-        .unwrap_or(VARIANTS.len())
+/// The families of `quantized`, in the order of a matrix's life.
+const FAMILIES: [&str; 9] = [
+    "quantize",
+    "dequant f32",
+    "dequant f16",
+    "get_rows",
+    "dmmv",
+    "mmv 1",
+    "mmv 2-8",
+    "mul_mat",
+    "moe",
+];
+
+fn rank(names: &[&str], name: &str) -> usize {
+    names.iter().position(|n| *n == name).unwrap_or(names.len())
 }
 
 /// One module's kernels, family by type, each cell the worst of the kernels that share it.
@@ -95,8 +105,9 @@ fn table(out: &mut String, module: &str, kernels: &[(&String, &KernelReport)], s
     }
     let mut families: Vec<&str> = cells.keys().map(|(f, _)| *f).collect();
     families.dedup();
+    families.sort_by_key(|f| (rank(&FAMILIES, f), *f));
     let mut variants: Vec<&str> = cells.keys().map(|(_, v)| *v).collect();
-    variants.sort_by_key(|v| (rank(v), *v));
+    variants.sort_by_key(|v| (rank(&VARIANTS, v), *v));
     variants.dedup();
 
     // The shorter of the two lists makes the columns, so that the table stays narrow.

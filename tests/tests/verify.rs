@@ -1,0 +1,345 @@
+//! `hipify-candle verify` as a user calls it: what it says about candle's kernels, and about wrong use.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use common::{arg, checkout, kept_folder, run, run_with};
+use serde_json::Value;
+
+/// The kernels that `nvcc` makes of candle-kernels 0.11.1's `quantized.cu`.
+fn symbols_of_the_cuda_build() -> BTreeSet<String> {
+    let formats = [
+        "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_K", "q3_K", "q4_K", "q5_K", "q6_K",
+    ];
+    let mut symbols: BTreeSet<String> = ["f32", "f16", "bf16"]
+        .map(|t| format!("get_rows_{t}"))
+        .into();
+    symbols.insert("quantize_q8_1".to_owned());
+    for format in formats {
+        symbols.insert(format!("get_rows_{format}"));
+        symbols.insert(format!("mul_mat_{format}"));
+        symbols.extend((1..=8).map(|b| format!("mul_mat_vec_{format}_q8_1_cuda{b}")));
+        symbols.insert(match format.strip_suffix("_K") {
+            Some(bits) => format!("dequantize_mul_mat_vec_{bits}_k"),
+            None => format!("dequantize_mul_mat_vec_{format}_cuda"),
+        });
+    }
+    for format in formats.into_iter().chain(["q8_K"]) {
+        symbols.extend(["f32", "f16"].map(|t| format!("dequantize_block_{format}_{t}")));
+    }
+    for format in ["q2k", "q3k", "q4k", "q5k", "q6k", "q8_0"] {
+        symbols.insert(format!("indexed_moe_forward_{format}_q8_1"));
+    }
+    symbols
+}
+
+fn cases(kernel: &Value) -> &[Value] {
+    kernel["detail"]["cases"]
+        .as_array()
+        .map_or(&[], Vec::as_slice)
+}
+
+#[test]
+fn every_quantized_kernel_passes_on_the_emulated_gfx1100() {
+    let ended = run(&[
+        "verify",
+        "--arch",
+        "gfx1100",
+        "--module",
+        "quantized",
+        "--format",
+        "json",
+    ]);
+    let report = ended.json();
+    let kernels = report["gfx1100"]
+        .as_object()
+        .expect("an object for the architecture");
+    let found: BTreeSet<String> = kernels.keys().cloned().collect();
+    assert_eq!(found, symbols_of_the_cuda_build());
+    assert_eq!(found.len(), 142);
+    for (symbol, kernel) in kernels {
+        assert_eq!(
+            kernel["status"], "pass",
+            "{symbol}: {}",
+            kernel["detail"]["message"]
+        );
+        assert!(
+            kernel["rel_err"].as_f64().is_some_and(|e| e <= 1e-5),
+            "{symbol}: {kernel}"
+        );
+        let golden = || {
+            cases(kernel)
+                .iter()
+                .filter(|case| case["reference"] == "golden")
+        };
+        let is_recorded = !["get_rows_f32", "get_rows_f16", "get_rows_bf16"]
+            .contains(&symbol.as_str())
+            && symbol != "indexed_moe_forward_q8_0_q8_1";
+        assert_eq!(golden().next().is_some(), is_recorded, "{symbol}");
+        if symbol.starts_with("dequantize_block_") || symbol.starts_with("get_rows_") {
+            assert!(
+                golden().all(|case| case["exact"] == true),
+                "{symbol}: {kernel}"
+            );
+        }
+        let fresh = cases(kernel)
+            .iter()
+            .filter(|case| case["reference"] != "golden");
+        assert!(fresh.count() >= 2, "{symbol} is run on too little");
+    }
+    assert_eq!(ended.code, 0);
+}
+
+#[test]
+fn one_seed_gives_one_result() {
+    let report = |seed: &str| {
+        let kernel = ["--kernel", "{mul_mat_vec_q4_K_q8_1_cuda2,quantize_q8_1}"];
+        let fixed = [
+            "verify",
+            "--module",
+            "quantized",
+            "--format",
+            "json",
+            "--seed",
+            seed,
+        ];
+        let mut report = run(&[&fixed[..], &kernel].concat()).json();
+        for kernel in report["gfx1100"]
+            .as_object_mut()
+            .expect("an object")
+            .values_mut()
+        {
+            kernel["detail"]["seconds"].take();
+        }
+        report
+    };
+    let first = report("7");
+    assert_eq!(first, report("7"));
+    assert_ne!(first, report("8"));
+}
+
+#[test]
+fn a_person_reads_a_table_with_device_seed_and_time_and_no_escapes() {
+    let args = [
+        "verify",
+        "--module",
+        "quantized",
+        "--kernel",
+        "*q4_K*",
+        "--seed",
+        "42",
+    ];
+    let ended = run(&args);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for words in [
+        "gfx1100 on emulated",
+        "quantized",
+        "q4_K",
+        "mul_mat",
+        "exact",
+        "seed 42",
+        "18 of 18 kernels pass",
+    ] {
+        assert!(
+            ended.stdout.contains(words),
+            "{words:?} is not in:\n{}",
+            ended.stdout
+        );
+    }
+    assert!(!ended.stdout.contains('\x1b'), "colour without a terminal");
+    let widest = ended.stdout.lines().map(|line| line.chars().count()).max();
+    assert!(
+        widest <= Some(100),
+        "the table is {widest:?} wide:\n{}",
+        ended.stdout
+    );
+}
+
+/// Without repairs the kernels do what candle's do, and verify says which repair is missing.
+#[test]
+fn the_faithful_translation_fails_where_candle_is_wrong() {
+    let kernels = "{mul_mat_vec_q4_0_q8_1_cuda[12],indexed_moe_forward_q[48]*}";
+    let args = [
+        "verify",
+        "--module",
+        "quantized",
+        "--no-fixes",
+        "--format",
+        "json",
+        "--kernel",
+        kernels,
+    ];
+    let ended = run(&args);
+    assert_eq!(ended.code, 1);
+    let report = &ended.json()["gfx1100"];
+    for (kernel, repair) in [
+        ("mul_mat_vec_q4_0_q8_1_cuda2", "mul-mat-vec-odd-rows"),
+        ("indexed_moe_forward_q8_0_q8_1", "indexed-moe-expert-stride"),
+    ] {
+        let found = &report[kernel];
+        let message = found["detail"]["message"].as_str().unwrap_or_default();
+        assert_ne!(found["status"], "pass", "{kernel}");
+        assert!(message.contains(repair), "{kernel}: {message:?}");
+    }
+    for kernel in [
+        "mul_mat_vec_q4_0_q8_1_cuda1",
+        "indexed_moe_forward_q4k_q8_1",
+    ] {
+        assert_eq!(report[kernel]["status"], "pass", "{kernel}");
+    }
+}
+
+/// The smallest module, for what does not depend on the kernels.
+const FILL: [&str; 3] = ["verify", "--module", "fill"];
+
+/// Bundles of the smallest module, as `build` writes them.
+fn fill_bundles() -> std::path::PathBuf {
+    let folder = kept_folder("fill-bundles");
+    let ended = run(&[
+        "build",
+        "--module",
+        "fill",
+        "--arch",
+        "gfx1100",
+        "--out",
+        arg(&folder),
+    ]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    folder
+}
+
+fn fill_from<'a>(folder: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    [&FILL[..], &["--bundles", arg(folder)], more].concat()
+}
+
+#[test]
+fn bundles_built_before_need_no_toolchain() {
+    let folder = fill_bundles();
+    let empty = tempfile::tempdir().expect("a temporary folder");
+    let variables = [
+        ("ROCM_PATH", ""),
+        ("HIP_PATH", ""),
+        ("PATH", arg(empty.path())),
+    ];
+    let ended = run_with(&variables, &fill_from(&folder, &[]));
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+#[test]
+fn an_unknown_architecture_is_refused() {
+    run(&["verify", "--arch", "gfx1999", "--module", "fill"]).fails_with(2, &["gfx1999"]);
+}
+
+#[test]
+fn an_unknown_module_is_refused_with_those_that_there_are() {
+    run(&["verify", "--module", "quantised"]).fails_with(2, &["quantised", "quantized"]);
+}
+
+#[test]
+fn a_pattern_without_a_match_names_the_nearest_kernels() {
+    let folder = fill_bundles();
+    run(&fill_from(&folder, &["--kernel", "fill_f3"])).fails_with(2, &["fill_f3", "fill_f32"]);
+    run(&fill_from(&folder, &["--kernel", "fill_[f3"])).fails_with(2, &["fill_[f3"]);
+}
+
+#[test]
+fn golden_vectors_that_cannot_be_used_are_said_so() {
+    let folder = fill_bundles();
+    let run_on = |golden: &Path| run(&fill_from(&folder, &["--golden", arg(golden)]));
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    run_on(&scratch.path().join("absent")).fails_with(2, &["golden vectors", "absent"]);
+    run_on(scratch.path()).fails_with(2, &["golden vectors", ".safetensors"]);
+
+    let file = "q4_K.safetensors";
+    let whole = fs::read(checkout().join("tests/data/golden").join(file)).expect("golden vectors");
+    for (bytes, words) in [
+        (&whole[..whole.len() / 2], file),
+        (&whole[..7], file),
+        (&b"{\"a\":"[..], file),
+    ] {
+        fs::write(scratch.path().join(file), bytes).expect("a file can be written");
+        let args = [
+            "verify",
+            "--module",
+            "quantized",
+            "--kernel",
+            "mul_mat_q4_K",
+        ];
+        let golden = ["--golden", arg(scratch.path())];
+        run(&[&args[..], &golden].concat()).fails_with(2, &["golden vectors", words]);
+    }
+    let args = [
+        "verify",
+        "--module",
+        "quantized",
+        "--kernel",
+        "mul_mat_q4_0",
+    ];
+    let golden = ["--golden", arg(scratch.path())];
+    run(&[&args[..], &golden].concat()).fails_with(2, &["golden vectors", "q4_0.safetensors"]);
+}
+
+#[test]
+fn a_bundle_that_is_none_is_said_so() {
+    let folder = fill_bundles();
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    run(&fill_from(scratch.path(), &[])).fails_with(2, &["manifest.json", "hipify-candle build"]);
+
+    fs::copy(
+        folder.join("manifest.json"),
+        scratch.path().join("manifest.json"),
+    )
+    .expect("a copy");
+    let manifest: Value = serde_json::from_slice(
+        &fs::read(folder.join("manifest.json")).expect("build writes a manifest"),
+    )
+    .expect("the manifest is JSON");
+    let bundle = manifest["modules"]["fill"]["bundle"]
+        .as_str()
+        .expect("the manifest names it");
+    run(&fill_from(scratch.path(), &[])).fails_with(2, &[bundle]);
+
+    let whole = fs::read(folder.join(bundle)).expect("build writes a bundle");
+    let copy = scratch.path().join(bundle);
+    for cut in [0, 20, 60, whole.len() / 2, whole.len() - 1] {
+        fs::write(&copy, &whole[..cut]).expect("a file can be written");
+        run(&fill_from(scratch.path(), &[])).fails_with(2, &["fill"]);
+    }
+}
+
+#[test]
+fn a_bundle_without_the_architecture_lists_what_it_has() {
+    let folder = fill_bundles();
+    run(&fill_from(&folder, &["--arch", "gfx1030"])).fails_with(2, &["fill", "gfx1030", "gfx1100"]);
+}
+
+#[test]
+fn a_runtime_library_that_is_none_is_said_so() {
+    let folder = fill_bundles();
+    run(&fill_from(
+        &folder,
+        &["--runtime", "/nowhere/libamdhip64.so"],
+    ))
+    .fails_with(2, &["/nowhere/libamdhip64.so"]);
+    // A library, but not HIP's: the message lists what it lacks.
+    run(&fill_from(&folder, &["--runtime", "libc.so.6"])).fails_with(2, &["libc.so.6", "hipInit"]);
+    let variables = [("AMDGPU_EMULATOR_LIB", "/nowhere/emulator.so")];
+    run_with(&variables, &fill_from(&folder, &[])).fails_with(2, &["/nowhere/emulator.so"]);
+}
+
+#[test]
+fn a_failure_is_json_where_json_was_asked_for() {
+    let ended = run(&[
+        "verify", "--module", "fill", "--arch", "gfx1999", "--format", "json",
+    ]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.json()["error"]
+            .as_str()
+            .is_some_and(|e| e.contains("gfx1999")),
+        "{ended:?}"
+    );
+}

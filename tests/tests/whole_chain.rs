@@ -1,0 +1,49 @@
+//! From nothing to a verified kernel, step by step and in one command, in a folder where nothing is yet.
+
+mod common;
+
+use common::{arg, run};
+
+/// The smallest module: what is tried here is the chain, not the compiler.
+const MODULE: [&str; 2] = ["--module", "fill"];
+
+#[test]
+fn the_steps_follow_each_other_and_the_second_time_there_is_nothing_to_do() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let work = ["--work-dir", arg(scratch.path())];
+    let step = |args: &[&str]| {
+        let ended = run(&[&work[..], args].concat());
+        assert_eq!(ended.code, 0, "{args:?}: {ended:?}");
+        ended
+    };
+    step(&["fetch"]);
+    step(&[&["translate"], &MODULE[..]].concat());
+    step(&[&["translate", "--check"], &MODULE[..]].concat());
+    let first = step(&[&["build", "--format", "json"], &MODULE[..]].concat()).json();
+    assert_eq!(
+        first["modules"]["fill"]["gfx1100"]["status"], "compiled",
+        "{first}"
+    );
+    let second = step(&[&["build", "--format", "json"], &MODULE[..]].concat()).json();
+    assert_eq!(
+        second["modules"]["fill"]["gfx1100"]["status"], "cached",
+        "{second}"
+    );
+    let verified = step(&[&["verify", "--format", "json"], &MODULE[..]].concat()).json();
+    let kernels = verified["gfx1100"]
+        .as_object()
+        .expect("an object for the architecture");
+    assert!(kernels.len() > 20, "{kernels:?}");
+    assert!(
+        kernels.values().all(|kernel| kernel["exact"] == true),
+        "fill computes nothing"
+    );
+}
+
+#[test]
+fn verify_alone_does_what_is_missing() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let ended = run(&[&["--work-dir", arg(scratch.path()), "verify"], &MODULE[..]].concat());
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.contains("kernels pass"), "{ended:?}");
+}
