@@ -400,6 +400,24 @@ fn get_info(stream: StreamHandle, status_place: Out<c_int>, id_place: Out<u64>) 
     status_place.set(status)
 }
 
+fn get_frontier(
+    stream: StreamHandle,
+    graph_place: Out<GraphHandle>,
+    nodes_place: Out<*const GraphNodeHandle>,
+    count_place: Out<usize>,
+) -> Outcome {
+    let stream = stream::find(stream)?;
+    let (_, _, graph, frontier) = info(&stream);
+    graph_place.set_if_wanted(graph.map_or(GraphHandle::NULL, |graph| graph.handle));
+    count_place.set_if_wanted(frontier.len());
+    if let Some(part) = stream.capture().as_mut() {
+        // The client may read the list until it uses the stream again.
+        part.lent = frontier.iter().map(|node| node.handle).collect();
+        nodes_place.set_if_wanted(part.lent.as_ptr());
+    }
+    Ok(())
+}
+
 hip_api! {
     fn hipStreamBeginCapture(stream: StreamHandle, mode: c_int) {
         begin(stream, mode, None)
@@ -459,18 +477,20 @@ hip_api! {
         dependencies_out: Out<*const GraphNodeHandle>,
         numDependencies_out: Out<usize>,
     ) {
-        captureStatus_out.check()?;
-        let stream = stream::find(stream)?;
-        let (status, id, graph, frontier) = info(&stream);
-        id_out.set_if_wanted(id);
-        graph_out.set_if_wanted(graph.map_or(GraphHandle::NULL, |graph| graph.handle));
-        numDependencies_out.set_if_wanted(frontier.len());
-        if let Some(part) = stream.capture().as_mut() {
-            // The client may read the list until it uses the stream again.
-            part.lent = frontier.iter().map(|node| node.handle).collect();
-            dependencies_out.set_if_wanted(part.lent.as_ptr());
-        }
-        captureStatus_out.set(status)
+        get_info(stream, captureStatus_out, id_out)?;
+        get_frontier(stream, graph_out, dependencies_out, numDependencies_out)
+    }
+
+    fn hipStreamGetCaptureInfo_v2_spt(
+        stream: StreamHandle,
+        captureStatus_out: Out<c_int>,
+        id_out: Out<u64>,
+        graph_out: Out<GraphHandle>,
+        dependencies_out: Out<*const GraphNodeHandle>,
+        numDependencies_out: Out<usize>,
+    ) {
+        get_info(own(stream), captureStatus_out, id_out)?;
+        get_frontier(own(stream), graph_out, dependencies_out, numDependencies_out)
     }
 
     fn hipStreamUpdateCaptureDependencies(

@@ -9,7 +9,7 @@ use super::status::{Code, Outcome};
 use super::stream::{self, PER_THREAD};
 use super::symbol;
 use super::transfer::{Copy, DEFAULT_KIND, Place, Size};
-use super::types::{HIP_MEMCPY3D, hip_Memcpy2D, hipMemcpy3DParms};
+use super::types::{HIP_MEMCPY3D, HIP_MEMCPY3D_R0000, hip_Memcpy2D, hipMemcpy3DParms};
 use super::work::Work;
 
 /// `hipMemcpyHostToDevice`, `hipMemcpyDeviceToHost`, `hipMemcpyDeviceToDevice`.
@@ -155,8 +155,42 @@ pub fn from_3d(p: &hipMemcpy3DParms) -> Outcome<Copy> {
     })
 }
 
+/// Reads a `HIP_MEMCPY3D` of the version that is imitated.
+fn read_driver_3d(params: *const c_void) -> Outcome<HIP_MEMCPY3D> {
+    if get().version.major >= 6 {
+        return In::at(params.cast()).get();
+    }
+    let old = In::<HIP_MEMCPY3D_R0000>::at(params.cast()).get()?;
+    Ok(HIP_MEMCPY3D {
+        srcXInBytes: old.srcXInBytes as usize,
+        srcY: old.srcY as usize,
+        srcZ: old.srcZ as usize,
+        srcLOD: old.srcLOD as usize,
+        srcMemoryType: old.srcMemoryType,
+        srcHost: old.srcHost,
+        srcDevice: old.srcDevice,
+        srcArray: old.srcArray,
+        srcPitch: old.srcPitch as usize,
+        srcHeight: old.srcHeight as usize,
+        dstXInBytes: old.dstXInBytes as usize,
+        dstY: old.dstY as usize,
+        dstZ: old.dstZ as usize,
+        dstLOD: old.dstLOD as usize,
+        dstMemoryType: old.dstMemoryType,
+        dstHost: old.dstHost,
+        dstDevice: old.dstDevice,
+        dstArray: old.dstArray,
+        dstPitch: old.dstPitch as usize,
+        dstHeight: old.dstHeight as usize,
+        WidthInBytes: old.WidthInBytes as usize,
+        Height: old.Height as usize,
+        Depth: old.Depth as usize,
+    })
+}
+
 /// The copy that a `HIP_MEMCPY3D` describes.
-pub fn from_driver_3d(p: &HIP_MEMCPY3D) -> Outcome<Copy> {
+pub fn from_driver_3d(params: *const c_void) -> Outcome<Copy> {
+    let p = read_driver_3d(params)?;
     if p.srcLOD != 0 || p.dstLOD != 0 {
         return Err(Code::NotSupported
             .because("levels of detail are those of images, which are not supported"));
@@ -374,12 +408,12 @@ hip_api! {
         submit(from_3d(&p.get()?)?, own(stream))
     }
 
-    fn hipDrvMemcpy3D(pCopy: In<HIP_MEMCPY3D>) {
-        submit(from_driver_3d(&pCopy.get()?)?, NULL)
+    fn hipDrvMemcpy3D(pCopy: *const c_void) {
+        submit(from_driver_3d(pCopy)?, NULL)
     }
 
-    fn hipDrvMemcpy3DAsync(pCopy: In<HIP_MEMCPY3D>, stream: StreamHandle) {
-        submit(from_driver_3d(&pCopy.get()?)?, stream)
+    fn hipDrvMemcpy3DAsync(pCopy: *const c_void, stream: StreamHandle) {
+        submit(from_driver_3d(pCopy)?, stream)
     }
 
     fn hipMemcpyToSymbol(symbol: *const c_void, src: *const c_void, sizeBytes: usize, offset: usize, kind: c_int) {

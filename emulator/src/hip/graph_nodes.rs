@@ -319,18 +319,18 @@ hip_api! {
         replace_in(graphExec, node, from_any(nodeParams)?)
     }
 
-    fn hipDrvGraphMemcpyNodeSetParams(hNode: GraphNodeHandle, nodeParams: In<HIP_MEMCPY3D>) {
-        replace(hNode, checked(from_driver_3d(&nodeParams.get()?)?)?)
+    fn hipDrvGraphMemcpyNodeSetParams(hNode: GraphNodeHandle, nodeParams: *const c_void) {
+        replace(hNode, checked(from_driver_3d(nodeParams)?)?)
     }
 
     fn hipDrvGraphExecMemcpyNodeSetParams(
         hGraphExec: GraphExecHandle,
         hNode: GraphNodeHandle,
-        copyParams: In<HIP_MEMCPY3D>,
+        copyParams: *const c_void,
         ctx: ContextHandle,
     ) {
         let _ = ctx;
-        replace_in(hGraphExec, hNode, checked(from_driver_3d(&copyParams.get()?)?)?)
+        replace_in(hGraphExec, hNode, checked(from_driver_3d(copyParams)?)?)
     }
 
     fn hipDrvGraphMemcpyNodeGetParams(hNode: GraphNodeHandle, nodeParams: Out<HIP_MEMCPY3D>) {
@@ -440,11 +440,11 @@ hip_api! {
         hGraph: GraphHandle,
         dependencies: List<GraphNodeHandle>,
         numDependencies: usize,
-        copyParams: In<HIP_MEMCPY3D>,
+        copyParams: *const c_void,
         ctx: ContextHandle,
     ) {
         let _ = ctx;
-        add(phGraphNode, hGraph, dependencies, numDependencies, || checked(from_driver_3d(&copyParams.get()?)?))
+        add(phGraphNode, hGraph, dependencies, numDependencies, || checked(from_driver_3d(copyParams)?))
     }
 
     fn hipGraphAddMemcpyNode1D(

@@ -94,16 +94,6 @@ impl KernelLaunch {
                 "{name}: the block is {block:?}, it needs {required:?}"
             )));
         }
-        if kernel.uniform_work_group_size
-            && items
-                .iter()
-                .zip(block)
-                .any(|(items, block)| items % block != 0)
-        {
-            return Err(Code::InvalidConfiguration.because(format!(
-                "{name}: it was compiled for whole blocks, the grid is {items:?} with blocks of {block:?}"
-            )));
-        }
         let most = function.max_dynamic_lds();
         let dynamic_lds = u32::try_from(dynamic_lds).ok().filter(|lds| *lds <= most);
         let dynamic_lds = dynamic_lds.ok_or_else(|| {

@@ -196,7 +196,9 @@ hip_api! {
             return Err(Code::NotSupported.because("pools are not shared between processes"));
         }
         let device = device(props.location.id)?;
-        let pool = Pool::new(device.index(), props.maxSize as u64);
+        // Before HIP 6 these bytes are reserved.
+        let max_size = if get().version.major < 6 { 0 } else { props.maxSize };
+        let pool = Pool::new(device.index(), max_size as u64);
         mem_pool.set(get().pools.insert(Arc::new(pool)))
     }
 

@@ -1,7 +1,8 @@
 //! The C types of the HIP headers that cross the ABI.
 //!
-//! Names, fields and their order are those of `hip_runtime_api.h`; 5.7 and 6.4 agree on everything here, and where they
-//! do not (the device properties) both layouts stand side by side. [`LAYOUTS`] tells the size of each and the offset
+//! Names, fields and their order are those of `hip_runtime_api.h`. HIP 5.7 and 6.4 agree on them, but for the device
+//! properties and `HIP_MEMCPY3D`, whose two layouts stand side by side, and `hipMemPoolProps::maxSize`, which is reserved
+//! in 5.7. [`LAYOUTS`] tells the size of each and the offset
 //! of each field, so that a test can compare them with what a C compiler makes of the headers.
 
 #![expect(
@@ -150,6 +151,7 @@ c_structs! {
         Height: usize,
     }
 
+    /// The parameters of a copy since HIP 6.
     HIP_MEMCPY3D {
         srcXInBytes: usize,
         srcY: usize,
@@ -174,6 +176,33 @@ c_structs! {
         WidthInBytes: usize,
         Height: usize,
         Depth: usize,
+    }
+
+    /// The parameters of a copy before HIP 6: `HIP_MEMCPY3D` of the 5.x headers.
+    HIP_MEMCPY3D_R0000 {
+        srcXInBytes: u32,
+        srcY: u32,
+        srcZ: u32,
+        srcLOD: u32,
+        srcMemoryType: i32,
+        srcHost: *const c_void,
+        srcDevice: *mut c_void,
+        srcArray: ArrayHandle,
+        srcPitch: u32,
+        srcHeight: u32,
+        dstXInBytes: u32,
+        dstY: u32,
+        dstZ: u32,
+        dstLOD: u32,
+        dstMemoryType: i32,
+        dstHost: *mut c_void,
+        dstDevice: *mut c_void,
+        dstArray: ArrayHandle,
+        dstPitch: u32,
+        dstHeight: u32,
+        WidthInBytes: u32,
+        Height: u32,
+        Depth: u32,
     }
 
     hipMemLocation {
