@@ -1,6 +1,7 @@
 //! The C ABI as a client sees it that loads the library: versions, errors, devices, streams, events, and failures on
 //! demand.
 
+#[macro_use]
 mod abi_support;
 
 use std::ffi::{CStr, c_int};

@@ -1,5 +1,6 @@
 //! Several devices of different architectures in one process, and what HIP 5 tells differently.
 
+#[macro_use]
 mod abi_support;
 
 use std::ffi::c_int;

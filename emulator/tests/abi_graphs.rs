@@ -1,5 +1,6 @@
 //! Graphs through the C ABI: captured from streams, made node by node, launched, changed, and refused.
 
+#[macro_use]
 mod abi_support;
 
 use std::ffi::c_int;
@@ -231,7 +232,8 @@ fn a_graph_made_node_by_node() {
     assert_eq!(hip.download::<u32>(values, 32), [10; 32]);
     // Another argument for the instance alone, then from the graph again.
     let more = 5_u32;
-    arguments[1] = arg(&more);
+    let mut changed = [arg(&values), arg(&more)];
+    launch.kernelParams = changed.as_mut_ptr();
     ok!(hip.hipGraphExecKernelNodeSetParams(exec, kernel, arg(&launch)));
     ok!(hip.hipGraphLaunch(exec, null_mut()));
     assert_eq!(hip.download::<u32>(values, 32), [12; 32]);

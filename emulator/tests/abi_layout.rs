@@ -1,5 +1,6 @@
 //! The C types, error codes and function names against the HIP headers, as a C compiler understands them.
 
+#[allow(unused_macros, reason = "the macros are for the tests that call functions")]
 mod abi_support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -216,8 +217,8 @@ fn every_function_of_the_headers_is_exported() {
         assert!(declared.len() > 300, "{}", declared.len());
         let missing: Vec<&&str> = declared
             .iter()
-            // SAFETY: the symbol is only looked up.
             .filter(|name| {
+                // SAFETY: the symbol is only looked up.
                 unsafe { library.get::<unsafe extern "C" fn()>(name.as_bytes()) }.is_err()
             })
             .collect();

@@ -1,5 +1,6 @@
 //! Memory through the C ABI: allocations of every kind, copies and fills, and what is refused.
 
+#[macro_use]
 mod abi_support;
 
 use std::ffi::c_int;

@@ -1,5 +1,6 @@
 //! Modules and launches through the C ABI: images in every form, arguments, grids, attributes and faults.
 
+#[macro_use]
 mod abi_support;
 
 use std::ffi::CString;

@@ -247,7 +247,6 @@ pub const ON_DEVICE: c_int = 3;
 pub const BY_ADDRESS: c_int = 4;
 
 /// Checks that a call returns what is expected.
-#[macro_export]
 macro_rules! expect {
     ($expected:expr, $hip:ident.$name:ident($($argument:expr),* $(,)?)) => {{
         // SAFETY: the arguments are what the function asks for, or null where it checks for null.
@@ -257,10 +256,9 @@ macro_rules! expect {
 }
 
 /// Checks that a call succeeds.
-#[macro_export]
 macro_rules! ok {
     ($hip:ident.$name:ident($($argument:expr),* $(,)?)) => {
-        $crate::expect!($crate::abi_support::code::SUCCESS, $hip.$name($($argument),*))
+        expect!($crate::abi_support::code::SUCCESS, $hip.$name($($argument),*))
     };
 }
 
