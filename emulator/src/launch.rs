@@ -19,7 +19,7 @@ use crate::isa::inst::{Class, slot};
 use crate::lanes::LANES;
 use crate::memory::Memory;
 use crate::module::LoadedModule;
-use crate::ops::memory::access::{PRIVATE_APERTURE, SHARED_APERTURE};
+use crate::ops::memory::access::{PRIVATE_APERTURE, PRIVATE_RESOURCE, SHARED_APERTURE};
 use crate::wave::Wave;
 
 /// Pointers that hidden arguments need from the runtime; 0 where the kernel gets a null pointer.
@@ -353,7 +353,7 @@ impl Plan<'_> {
         let pair = |value: u64| [value as u32, (value >> 32) as u32];
         if properties.enable_sgpr_private_segment_buffer() {
             // The base says "scratch" to buffer instructions; the size is not checked there.
-            let [low, high] = pair(PRIVATE_APERTURE);
+            let [low, high] = pair(PRIVATE_RESOURCE);
             put(wave, &[low, high, u32::MAX, 0]);
         }
         if properties.enable_sgpr_dispatch_ptr() {

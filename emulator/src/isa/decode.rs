@@ -451,9 +451,9 @@ impl<'a> Build<'a> {
     fn build(&self) -> Result<Inst, Reason> {
         let mnemonic = self.line.mnemonic;
         match names::find(mnemonic) {
-            Some(&Entry::Lane(op, form, class)) => self.lanewise(op, form, class),
-            Some(&Entry::Scalar(op, tied)) => self.scalar(op, tied),
-            Some(&Entry::Special(make)) => make(self),
+            Some(Entry::Lane(op, form, class)) => self.lanewise(op, form, class),
+            Some(Entry::Scalar(op, tied)) => self.scalar(op, tied),
+            Some(Entry::Special(make)) => make(self),
             Some(Entry::Nothing) => Ok(Inst::new(crate::exec::nothing, Class::Control)),
             None => Err("no meaning is known for this mnemonic".to_owned()),
         }
@@ -503,6 +503,10 @@ impl<'a> Build<'a> {
         if let Form::Signs(variants) = form {
             let sign = |place| usize::from(self.list_bit("neg_lo", place, false));
             op = names::lane(variants[2 * sign(0) + sign(1)]).ok_or("a dot product is missing")?;
+        }
+        let eight = matches!(form, Form::EightSource | Form::EightByte | Form::EightHalf);
+        if eight && self.arch.fnuz_fp8 {
+            op = names::lane(&format!("{}_fnuz", op.name)).ok_or("a conversion is missing")?;
         }
         let mut clamp = self.line.has("clamp");
         if clamp && integer_result {
@@ -567,6 +571,20 @@ impl<'a> Build<'a> {
                 at + count - implied
             ));
         }
+        if form == Form::EightSource && self.is_vop3() {
+            // The two bits of a byte's number are swapped.
+            let select = match op.result {
+                Some(Type::PkF32) => Select::Half(u8::from(self.op_sel(0))),
+                _ => Select::Byte(2 * u8::from(self.op_sel(0)) + u8::from(self.op_sel(1))),
+            };
+            inst.src[0].modifier = Modifier::Scalar {
+                select,
+                sext: false,
+                abs: false,
+                neg: false,
+                sign: 31,
+            };
+        }
         inst.sources = count as u8;
         self.finish(inst, op, form, clamp, dst_high)
     }
@@ -630,6 +648,11 @@ impl<'a> Build<'a> {
         match form {
             Form::LowHalf => (finish.select, finish.unused) = (Select::Half(0), Unused::Preserve),
             Form::HighHalf => (finish.select, finish.unused) = (Select::Half(1), Unused::Preserve),
+            Form::EightHalf => finish.unused = Unused::Preserve,
+            Form::EightByte => {
+                let byte = u8::from(self.op_sel(2)) + 2 * u8::from(self.op_sel(3));
+                (finish.select, finish.unused) = (Select::Byte(byte), Unused::Preserve);
+            }
             _ => {}
         }
         if self.line.encoding == Encoding::Sdwa

@@ -5,6 +5,7 @@
 
 use crate::exec::{Cx, Flow};
 use crate::lanes::{Kernel, Type};
+use crate::ops::matrix::Tile;
 use crate::ops::memory::MemoryOp;
 use crate::ops::scalar::ScalarOp;
 
@@ -338,6 +339,8 @@ pub enum Detail {
     Finish(Box<Finish>),
     /// The two halves of a dual-issue pair.
     Dual(Box<[Inst; 2]>),
+    /// A matrix operation.
+    Matrix(Box<Tile>),
     /// Why the instruction cannot be executed.
     Unknown(Box<str>),
 }

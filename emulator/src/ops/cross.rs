@@ -5,8 +5,8 @@ use codeobject::processor::Family;
 use crate::exec::{Cx, Flow};
 use crate::float::{Float, Soft};
 use crate::isa::decode::{Build, Reason};
-use crate::isa::inst::{Class, Inst, Source, slot};
-use crate::lanes::{LANES, Row, Type};
+use crate::isa::inst::{Class, Inst, Modifier, Source, slot};
+use crate::lanes::{Context, LANES, Row, Type};
 use crate::ops::vector::{fetch_row, scalar as operand};
 
 type Make = fn(&Build<'_>) -> Result<Inst, Reason>;
@@ -403,6 +403,45 @@ fn interpolate(build: &Build<'_>) -> Result<Inst, Reason> {
         inst.src[place] = build.source(place + 1, Type::F32, place)?;
     }
     inst.target = u32::from(line.mnemonic.contains("p10"));
+    Ok(inst)
+}
+
+/// `v_s_rcp_f32` and its relatives (gfx12): an approximation of the vector unit on scalar registers.
+///
+/// # Errors
+/// When the operands do not fit.
+pub fn on_scalar(build: &Build<'_>) -> Result<Inst, Reason> {
+    let name = build.line.mnemonic.trim_start_matches("v_s_");
+    let op = crate::ops::names::lane(name).ok_or("no such operation")?;
+    let [ty] = op.sources else {
+        return Err("only operations of one operand are known".to_owned());
+    };
+    let mut inst = Inst::new(
+        |cx, inst| {
+            let soft = usize::from(!cx.w.mode.native);
+            let mut window = [fetch_row(cx.w, &inst.src[0], 0), Row::ZERO];
+            if let Modifier::Scalar { abs, neg, sign, .. } = inst.src[0].modifier {
+                let bit = 1u32 << sign;
+                for word in &mut window[0].0 {
+                    *word = (*word & if abs { !bit } else { u32::MAX }) ^ if neg { bit } else { 0 };
+                }
+            }
+            let context = Context {
+                mode: &cx.w.mode,
+                half: 0,
+            };
+            (inst.kernels[soft])(context, &[&window; 4], &mut cx.temps.output);
+            cx.w.sgpr[usize::from(inst.dst)] = cx.temps.output.rows[0].0[0];
+            written(cx, inst)
+        },
+        Class::Float,
+    );
+    if build.line.has("clamp") || build.line.has("mul") || build.line.has("div") {
+        return Err("modifiers of the result are not known".to_owned());
+    }
+    inst.kernels = op.kernels();
+    inst.dst = build.scalar_dst(0)?;
+    inst.src[0] = build.source(1, *ty, 0)?;
     Ok(inst)
 }
 

@@ -547,5 +547,5 @@ lanewise! {
     pk_add_f32[m](a: Pair<f32>, b: Pair<f32>) -> Pair<f32> { a.map2(b, |x, y| x.add(y, m)) }
     pk_mul_f32[m](a: Pair<f32>, b: Pair<f32>) -> Pair<f32> { a.map2(b, |x, y| x.mul(y, m)) }
     pk_fma_f32[m](a: Pair<f32>, b: Pair<f32>, c: Pair<f32>) -> Pair<f32> { a.map3(b, c, |x, y, z| x.fma(y, z, m)) }
-    pk_mov_b32(a: Pair<f32>, b: Pair<f32>) -> Pair<f32> { Pair(a.0, b.1) }
+    pk_mov_b32(a: Pair<f32>, b: Pair<f32>) -> Pair<f32> { Pair(a.0, b.0) }
 }

@@ -246,7 +246,7 @@ pub mod buffer_bits {
 
 /// `buffer_*`: addresses come from a resource descriptor.
 ///
-/// The descriptor that kernels get for their scratch points to the private aperture; accesses through it are to scratch,
+/// The descriptor that kernels get for their scratch has a base that no memory has; accesses through it are to scratch,
 /// whose lanes the hardware interleaves: the scalar offset counts bytes of the whole wave.
 pub fn run_buffer(cx: &mut Cx<'_>, inst: &Inst) -> Flow {
     let Some(op) = operation(inst) else {
@@ -259,7 +259,7 @@ pub fn run_buffer(cx: &mut Cx<'_>, inst: &Inst) -> Flow {
     let stride = u64::from(words[1] >> 16 & 0x3fff);
     let records = u64::from(words[2]);
     let soffset = crate::ops::vector::scalar(cx.w, &inst.src[3]) & 0xffff_ffff;
-    let private = base >> 32 == access::PRIVATE_APERTURE >> 32;
+    let private = base >> 32 == access::PRIVATE_RESOURCE >> 32;
     for half in 0..cx.w.halves {
         let exec = cx.w.exec(half);
         if exec == 0 {

@@ -11,6 +11,7 @@ pub mod convert;
 pub mod cross;
 pub mod dot;
 pub mod float;
+pub mod fp8;
 pub mod int;
 pub mod matrix;
 pub mod memory;

@@ -13,7 +13,9 @@ use crate::isa::decode::{Build, Reason};
 use crate::isa::inst::{Class, Inst};
 use crate::lanes::Lanewise;
 use crate::ops::scalar::ScalarOp;
-use crate::ops::{compare, control, convert, cross, dot, float, int, matrix, memory_names, scalar};
+use crate::ops::{
+    compare, control, convert, cross, dot, float, fp8, int, matrix, memory_names, scalar,
+};
 
 /// How an instruction's operands map to its meaning's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,12 @@ pub enum Form {
     LowHalf,
     /// The result goes to the high half of the register.
     HighHalf,
+    /// An eight-bit float of the family's kind; `op_sel` chooses the byte or the half of the operand.
+    EightSource,
+    /// As `EightSource`, but `op_sel` chooses the byte of the result; the rest of the register is left alone.
+    EightByte,
+    /// As `EightByte`, for a half of the result.
+    EightHalf,
     /// A dot product whose `neg_lo` bits say which operand is signed; the meaning for neither, second, first, both.
     Signs(&'static [&'static str; 4]),
 }
@@ -177,6 +185,14 @@ const RENAMED: &[Named] = &[
     ("v_cvt_pk_norm_u16_f16", "cvt_pknorm_u16_f16", Form::Plain),
     ("v_cvt_flr_i32_f32", "cvt_floor_i32_f32", Form::Plain),
     ("v_cvt_rpi_i32_f32", "cvt_nearest_i32_f32", Form::Plain),
+    ("v_cvt_f32_fp8", "cvt_f32_fp8", Form::EightSource),
+    ("v_cvt_f32_bf8", "cvt_f32_bf8", Form::EightSource),
+    ("v_cvt_pk_f32_fp8", "cvt_pk_f32_fp8", Form::EightSource),
+    ("v_cvt_pk_f32_bf8", "cvt_pk_f32_bf8", Form::EightSource),
+    ("v_cvt_pk_fp8_f32", "cvt_pk_fp8_f32", Form::EightHalf),
+    ("v_cvt_pk_bf8_f32", "cvt_pk_bf8_f32", Form::EightHalf),
+    ("v_cvt_sr_fp8_f32", "cvt_sr_fp8_f32", Form::EightByte),
+    ("v_cvt_sr_bf8_f32", "cvt_sr_bf8_f32", Form::EightByte),
     // Dot products.
     ("v_dot2c_f32_f16", "dot2_f32_f16", Form::Tied),
     ("v_dot2acc_f32_f16", "dot2_f32_f16", Form::Tied),
@@ -287,6 +303,7 @@ fn lane_tables() -> impl Iterator<Item = (&'static Lanewise, Class)> {
             float::SPECIAL,
             float::PACKED,
             convert::CONVERT,
+            fp8::EIGHT,
         ],
         Class::Float,
     );
@@ -360,7 +377,7 @@ fn table() -> FxHashMap<String, Entry> {
         .filter_map(|&(mnemonic, name)| table.get(name).map(|&entry| (mnemonic.to_owned(), entry)))
         .collect();
     table.extend(dual);
-    for special in [control::SPECIAL, cross::SPECIAL, matrix::SPECIAL] {
+    for special in [control::SPECIAL, cross::SPECIAL] {
         for &(mnemonic, make) in special {
             table.insert(mnemonic.to_owned(), Entry::Special(make));
         }
@@ -394,9 +411,19 @@ const DUAL: &[(&str, &str)] = &[
 ];
 
 /// What a mnemonic (without encoding suffix) stands for.
-pub fn find(mnemonic: &str) -> Option<&'static Entry> {
+pub fn find(mnemonic: &str) -> Option<Entry> {
     static TABLE: OnceLock<FxHashMap<String, Entry>> = OnceLock::new();
-    TABLE.get_or_init(table).get(mnemonic)
+    let table = TABLE.get_or_init(table);
+    if let Some(entry) = table.get(mnemonic) {
+        return Some(*entry);
+    }
+    // gfx12: the approximations on scalar registers.
+    if let Some(name) = mnemonic.strip_prefix("v_s_")
+        && lane(name).is_some()
+    {
+        return Some(Entry::Special(cross::on_scalar));
+    }
+    matrix::is_matrix(mnemonic).then_some(Entry::Special(matrix::build))
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use crate::ops::memory::Addresses;
 pub const SHARED_APERTURE: u64 = 0x0001_0000_0000_0000;
 /// Where flat addresses of scratch start.
 pub const PRIVATE_APERTURE: u64 = 0x0002_0000_0000_0000;
+/// The base in the buffer resource of scratch. Bases have 48 bits, and no host address has the highest one set.
+pub const PRIVATE_RESOURCE: u64 = 0xffff_0000_0000;
 /// The size of an aperture.
 const APERTURE: u64 = 1 << 32;
 
