@@ -309,10 +309,7 @@ fn cargo_fetch(pin: &Path, version: &str) -> Result<(), FetchError> {
     let says = |words: &[&str]| words.iter().any(|w| detail.to_lowercase().contains(w));
     let version = version.to_owned();
     Err(
-        if says(&[
-            "candidate versions found which didn't match",
-            "no matching package",
-        ]) {
+        if !says(&["offline mode"]) && says(&["candidate versions found", "no matching package"]) {
             FetchError::NoSuchVersion { version, detail }
         } else if says(&[
             "download",

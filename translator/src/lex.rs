@@ -583,10 +583,7 @@ impl Lexer<'_> {
     fn number(&mut self) -> (Kind, Flags) {
         let mut flags = Flags::default();
         let mut last = 0;
-        loop {
-            let Some((byte, at)) = self.behind_splices(self.at) else {
-                break;
-            };
+        while let Some((byte, at)) = self.behind_splices(self.at) {
             let takes = match byte {
                 b'+' | b'-' => matches!(last, b'e' | b'E' | b'p' | b'P'),
                 b'\'' => self

@@ -24,13 +24,12 @@ mod tree;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rayon::prelude::*;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::fixes::{Fix, Fixes};
-use crate::lex::{DirectiveKind, TooLong};
+use crate::lex::{DirectiveKind, TooLong, significant_text};
 use crate::modules::{self, Module, Modules, ModulesError};
 use crate::rules::Rules;
 use edit::Edits;
@@ -387,54 +386,47 @@ fn keep_lines(mut text: String, original: &str, in_directive: bool) -> String {
     text
 }
 
-/// `template` with each `$k` replaced by what `operand` gives for it and `$*` by `all`. The first use of an operand
-/// keeps its lines; later ones are put on one line, so that lines don't multiply. `Err` is the number that `operand`
-/// doesn't know.
-fn fill(
-    template: &str,
-    all: Option<&str>,
-    operand: &dyn Fn(usize) -> Option<String>,
-) -> Result<String, usize> {
+/// `template` with each `$k` replaced by the operand of that number, and `$*` by all of them. The first use of an
+/// operand keeps its lines; later ones are put on one line, so that lines don't multiply. `Err` is a number that there
+/// is no operand for. `first` is the number of the first operand.
+fn fill(template: &str, operands: &[String], first: usize) -> Result<String, usize> {
     let mut out = String::with_capacity(template.len() * 2);
-    let mut used: Vec<usize> = Vec::new();
+    let mut used = vec![false; operands.len()];
+    let mut put = |out: &mut String, number: usize| {
+        let index = number
+            .checked_sub(first)
+            .filter(|i| *i < operands.len())
+            .ok_or(number)?;
+        let text = &operands[index];
+        if std::mem::replace(&mut used[index], true) {
+            let flat = significant_text(text, true).unwrap_or_else(|_| text.clone());
+            out.push_str(flat.replace('\n', " ").trim_end());
+        } else {
+            out.push_str(text);
+        }
+        Ok::<(), usize>(())
+    };
     let mut rest = template;
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        if let (Some(all), Some(tail)) = (all, rest.strip_prefix('*')) {
-            out.push_str(all);
+        if let Some(tail) = rest.strip_prefix('*') {
+            for index in 0..operands.len() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                put(&mut out, first + index)?;
+            }
             rest = tail;
             continue;
         }
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let Ok(number) = rest[..digits].parse::<usize>() else {
-            out.push('$');
-            continue;
-        };
-        let text = operand(number).ok_or(number)?;
-        if used.contains(&number) {
-            out.push_str(
-                &crate::lex::significant_text(&text, true)
-                    .unwrap_or(text)
-                    .replace('\n', " "),
-            );
-        } else {
-            out.push_str(&text);
-            used.push(number);
+        match rest[..digits].parse() {
+            Ok(number) => put(&mut out, number)?,
+            Err(_) => out.push('$'),
         }
         rest = &rest[digits..];
     }
     out.push_str(rest);
     Ok(out)
-}
-
-/// How long the parts of a translation took, for reports.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Timing {
-    /// Reading configuration and sources.
-    pub read: Duration,
-    /// Translating.
-    pub translate: Duration,
-    /// Writing.
-    pub write: Duration,
 }

@@ -56,6 +56,7 @@ pub struct Guard {
 pub struct Guards {
     rows: FxHashMap<String, Vec<Guard>>,
     order: Vec<(String, usize)>,
+    constants: FxHashMap<String, bool>,
 }
 
 impl Guards {
@@ -78,6 +79,19 @@ impl Guards {
                     second: name.to_owned(),
                 });
             }
+            if let Answer::Always(answer) = guard.answer
+                && guards
+                    .constants
+                    .insert(guard.ask.clone(), answer)
+                    .is_some_and(|known| known != answer)
+            {
+                let message = "another row gives this macro the other answer".to_owned();
+                return Err(RulesError::Invalid {
+                    file: name.to_owned(),
+                    name: guard.ask,
+                    message,
+                });
+            }
             guards.order.push((guard.subject.clone(), rows.len()));
             rows.push(guard);
         }
@@ -92,6 +106,12 @@ impl Guards {
             }
         }
         Ok(guards)
+    }
+
+    /// The value of a macro that asks a question with one answer on every target.
+    #[must_use]
+    pub fn constant(&self, ask: &str) -> Option<bool> {
+        self.constants.get(ask).copied()
     }
 
     /// Whether `name` is a macro whose comparisons are questions.

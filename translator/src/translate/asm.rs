@@ -87,7 +87,7 @@ impl super::Pass<'_, '_, '_, '_> {
                     .iter()
                     .map(|(open, close)| self.between(stream[*open], stream[*close]))
                     .collect();
-                match fill(template, None, &|k| texts.get(k).cloned()) {
+                match fill(template, &texts, 0) {
                     Ok(text) => {
                         // What else was changed inside of the statement goes with it.
                         let _ = self.edits.fold(self.file.lexed.text(), &span);
@@ -105,7 +105,7 @@ impl super::Pass<'_, '_, '_, '_> {
     }
 
     fn statement(&self, stream: &[u32], open: usize) -> Option<Statement> {
-        let close = self.file.matching(stream, open)?;
+        let close = self.closing(stream, open)?;
         let mut at = open + 1;
         let mut text = String::new();
         while at < close && self.file.kind(stream[at]) == Kind::Str {

@@ -23,6 +23,10 @@ impl super::Pass<'_, '_, '_, '_> {
     pub(super) fn condition(&mut self, stream: &[u32]) {
         let mut at = 0;
         while at < stream.len() {
+            if self.file.kind(stream[at]) == Kind::HeaderName {
+                // In `__has_include(<...>)`. A header that isn't needed is as good as there.
+                self.header(stream[at]);
+            }
             let subject = self.file.spelling(stream[at]);
             if self.file.kind(stream[at]) != Kind::Ident
                 || !self.rules.guards().is_subject(&subject)

@@ -69,8 +69,10 @@ struct Viewer<'a, 't, 'f, 'r> {
 }
 
 impl Names for Viewer<'_, '_, '_, '_> {
+    /// The answers that a translation has been given already count like the questions.
     fn value(&self, name: &str) -> Option<i64> {
-        self.facts.constant(self.viewer, name, 0)
+        let answer = self.known.rules.guards().constant(name).map(i64::from);
+        answer.or_else(|| self.facts.constant(self.viewer, name, 0))
     }
 
     fn defined(&self, name: &str) -> Option<bool> {

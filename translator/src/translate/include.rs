@@ -16,6 +16,17 @@ impl super::Pass<'_, '_, '_, '_> {
         if self.file.kind(operand) != Kind::HeaderName {
             return false;
         }
+        if self.header(operand) {
+            let header = self.file.raw(operand);
+            let line = self.span(directive.tokens.start, operand);
+            let text = format!("// HIP needs no {}", &header[1..header.len() - 1]);
+            self.edits.push(line, text, Cause::Header);
+        }
+        true
+    }
+
+    /// Deals with the header named by a token of a directive; true if nothing needs to be included instead.
+    pub(super) fn header(&mut self, operand: u32) -> bool {
         let raw = self.file.raw(operand);
         let quoted = raw.starts_with('"');
         let header = &raw[1..raw.len() - 1];
@@ -26,18 +37,14 @@ impl super::Pass<'_, '_, '_, '_> {
                 self.edits
                     .push(span, format!("\"{output}\""), Cause::Header);
             }
-            return true;
+            return false;
         }
         match self.rules.header(header) {
             Some(HeaderAction::Keep) => {}
             Some(HeaderAction::Replace(to)) => {
                 self.edits.push(span, format!("<{to}>"), Cause::Header)
             }
-            Some(HeaderAction::Drop) => {
-                let line = self.span(directive.tokens.start, operand);
-                let text = format!("// HIP needs no {header}");
-                self.edits.push(line, text, Cause::Header);
-            }
+            Some(HeaderAction::Drop) => return true,
             Some(HeaderAction::Refuse { reason, help }) => {
                 self.reports
                     .error(Code::UnsupportedHeader, header, span, || {
@@ -61,6 +68,6 @@ impl super::Pass<'_, '_, '_, '_> {
             }
             None => {}
         }
-        true
+        false
     }
 }

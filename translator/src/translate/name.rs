@@ -58,7 +58,7 @@ impl<'r> super::Pass<'_, '_, '_, 'r> {
                 }
                 Verdict::WrongHip(rule) => self.wrong_hip(index, &name, rule),
                 Verdict::Subject => self.subject_value(index, &name),
-                Verdict::Unknown => self.unknown(index, &name),
+                Verdict::Unknown => self.unknown(stream, here, &name),
             }
         }
         calls
@@ -148,20 +148,41 @@ impl<'r> super::Pass<'_, '_, '_, 'r> {
         });
     }
 
-    fn unknown(&mut self, index: u32, name: &str) {
+    fn unknown(&mut self, stream: &[u32], at: usize, name: &str) {
         if self.facts.is_declared(self.index, name) {
             return;
         }
         let rules = self.rules;
-        self.reports.error(Code::UnknownName, name, self.span(index, index), || {
-            let near = nearest(name, rules.known_names(), 3);
-            let mut help = String::new();
-            if !near.is_empty() {
-                help = format!("there are rules for {}; ", near.join(", "));
-            }
-            help.push_str(&format!("add a rule to config/rules/*.toml, for example `{name} = \"...\"` in [function]"));
-            (format!("no rule for the CUDA name `{name}`"), Some(help))
-        });
+        let raw = |at: usize| stream.get(at).map_or("", |t| self.file.raw(*t));
+        let member = if raw(at + 1) == "::" { raw(at + 2) } else { "" };
+        if !member.is_empty() {
+            let name = format!("{name}::{member}");
+            let outer = raw(at);
+            self.reports.error(Code::UnknownName, &name, self.span(stream[at], stream[at + 2]), || {
+                let help = format!(
+                    "add a rule to config/rules/*.toml, for example `\"{outer}\" = {{ to = \"...\", members = [\"{member}\"] }}` in [namespace]"
+                );
+                (format!("no rule for the CUDA name `{name}`"), Some(help))
+            });
+            return;
+        }
+        self.reports.error(
+            Code::UnknownName,
+            name,
+            self.span(stream[at], stream[at]),
+            || {
+                let near = nearest(name, rules.known_names(), 3);
+                let mut help = String::new();
+                if !near.is_empty() {
+                    help = format!("there are rules for {}; ", near.join(", "));
+                }
+                let table = likely_table(name);
+                help.push_str(&format!(
+                    "add a rule to config/rules/*.toml, for example `{name} = \"...\"` in [{table}]"
+                ));
+                (format!("no rule for the CUDA name `{name}`"), Some(help))
+            },
+        );
     }
 
     /// Applies the longest namespace rule that matches at `start`, and checks the member behind it. Returns where to
@@ -228,24 +249,20 @@ impl<'r> super::Pass<'_, '_, '_, 'r> {
                 )
             };
             let open = call.at + 1;
-            let close = match stream.get(open) {
-                Some(token) if self.file.raw(*token) == "(" => self.file.matching(stream, open),
-                _ => None,
-            };
+            let close = self.closing(stream, open);
             let Some(close) = close else {
                 let span = self.span(stream[call.at], stream[call.at]);
-                self.reports.error(Code::BadCall, &name, span, || {
-                    bad(format!(
-                        "the rule for `{name}` rewrites calls, and this is none"
-                    ))
-                });
+                self.reports
+                    .error(Code::BadCall, &format!("{name} itself"), span, || {
+                        bad(format!(
+                            "the rule for `{name}` rewrites calls, and this is no whole call"
+                        ))
+                    });
                 continue;
             };
             let arguments = self.arguments(stream, open, close);
             let span = self.span(stream[call.at], stream[close]);
-            let all = arguments.join(", ");
-            let argument = |k: usize| arguments.get(k.checked_sub(1)?).cloned();
-            match fill(call.template, Some(&all), &argument) {
+            match fill(call.template, &arguments, 1) {
                 Ok(text) => {
                     let text = keep_lines(text, self.text(&span), in_directive);
                     self.edits.push(span, text, Cause::Name(call.rule.kind));
@@ -260,12 +277,20 @@ impl<'r> super::Pass<'_, '_, '_, 'r> {
         }
     }
 
+    /// The bracket that closes the one at `open`, if there is one and the text between them is whole.
+    pub(super) fn closing(&self, stream: &[u32], open: usize) -> Option<usize> {
+        let first = *stream.get(open).filter(|t| self.file.raw(**t) == "(")?;
+        let close = self.file.matching(stream, open)?;
+        let between = &self.file.lexed.tokens[first as usize..stream[close] as usize];
+        (!between.iter().any(|t| t.unterminated)).then_some(close)
+    }
+
     /// The translated texts between the separators of an argument list, comments included.
     fn arguments(&mut self, stream: &[u32], open: usize, close: usize) -> Vec<String> {
         let mut separators = vec![open];
         let mut depth = 0_u32;
-        for at in open + 1..close {
-            match self.file.raw(stream[at]) {
+        for (at, token) in stream.iter().enumerate().take(close).skip(open + 1) {
+            match self.file.raw(*token) {
                 "(" | "[" | "{" => depth += 1,
                 ")" | "]" | "}" => depth -= 1,
                 "," if depth == 0 => separators.push(at),
@@ -336,3 +361,16 @@ const BEFORE_GLOBAL: &[&str] = &[
     "protected",
     "virtual",
 ];
+
+/// The table of a rule file that a name most likely belongs to, going by CUDA's habits.
+fn likely_table(name: &str) -> &'static str {
+    if name.ends_with("_t") {
+        "type"
+    } else if !name.bytes().any(|b| b.is_ascii_lowercase()) {
+        "macro"
+    } else if name.starts_with("__") {
+        "intrinsic"
+    } else {
+        "function"
+    }
+}

@@ -122,10 +122,8 @@ impl super::Pass<'_, '_, '_, '_> {
             let hash = lexed.token(directive.tokens.start);
             match directive.kind {
                 DirectiveKind::If | DirectiveKind::Ifdef => open.push(hash),
-                DirectiveKind::Endif => {
-                    if open.pop().is_none() {
-                        return say(hash.start..hash.end, "#endif without #if");
-                    }
+                DirectiveKind::Endif if open.pop().is_none() => {
+                    return say(hash.start..hash.end, "#endif without #if");
                 }
                 _ => {}
             }
