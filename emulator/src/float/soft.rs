@@ -252,6 +252,11 @@ fn cancelled(format: Format, rules: Rules) -> u64 {
 
 /// `a * b + c`, rounded once.
 pub fn fma(format: Format, a: u64, b: u64, c: u64, rules: Rules) -> u64 {
+    fma_scaled(format, a, b, c, 0, rules)
+}
+
+/// `(a * b + c) * 2^power`, rounded once.
+pub fn fma_scaled(format: Format, a: u64, b: u64, c: u64, power: i32, rules: Rules) -> u64 {
     let (a, b, c) = (
         unpack(format, a, rules),
         unpack(format, b, rules),
@@ -280,10 +285,20 @@ pub fn fma(format: Format, a: u64, b: u64, c: u64, rules: Rules) -> u64 {
             significand: n.significand * k.significand,
         }),
     };
-    add_classes(format, product, c, rules)
+    add_classes(format, product, c, power, rules)
 }
 
-fn add_classes(format: Format, a: Class, b: Class, rules: Rules) -> u64 {
+fn add_classes(format: Format, a: Class, b: Class, power: i32, rules: Rules) -> u64 {
+    let pack = |n: Number| {
+        pack(
+            format,
+            Number {
+                exponent: n.exponent + power,
+                ..n
+            },
+            rules,
+        )
+    };
     match (a, b) {
         (Class::Nan(nan), _) | (_, Class::Nan(nan)) => nan,
         (Class::Infinity(s), Class::Infinity(t)) if s != t => format.default_nan(),
@@ -295,11 +310,9 @@ fn add_classes(format: Format, a: Class, b: Class, rules: Rules) -> u64 {
                 cancelled(format, rules)
             }
         }
-        (Class::Zero(_), Class::Finite(n)) | (Class::Finite(n), Class::Zero(_)) => {
-            pack(format, n, rules)
-        }
+        (Class::Zero(_), Class::Finite(n)) | (Class::Finite(n), Class::Zero(_)) => pack(n),
         (Class::Finite(n), Class::Finite(k)) => match sum(n, k) {
-            Some(number) => pack(format, number, rules),
+            Some(number) => pack(number),
             None => cancelled(format, rules),
         },
     }
@@ -311,6 +324,7 @@ pub fn add(format: Format, a: u64, b: u64, rules: Rules) -> u64 {
         format,
         unpack(format, a, rules),
         unpack(format, b, rules),
+        0,
         rules,
     )
 }

@@ -280,12 +280,20 @@ fn div_scale<T: Float>(a: T, b: T, c: T, far: i32, step: i32, tiny: i32, m: impl
 /// one it was shows in the size of the quotient.
 #[inline(always)]
 fn div_fmas<T: Float>(a: T, b: T, c: T, scale: bool, step: i32, m: impl Env) -> T {
-    let result = a.fma(b, c, m);
     if !scale {
-        return result;
+        return a.fma(b, c, m);
     }
     let bias = (1 << (T::FORMAT.exponent - 1)) - 1;
-    ldexp(result, if c.exponent() > bias { step } else { -step }, m)
+    let power = if c.exponent() > bias { step } else { -step };
+    // Rounded once: a quotient in the range of denormals would be wrong in its last bit otherwise.
+    T::from_bits(soft::fma_scaled(
+        T::FORMAT,
+        a.bits(),
+        b.bits(),
+        c.bits(),
+        power,
+        T::rules(m),
+    ))
 }
 
 /// The last step of a division: special operands, sign and gross overflow; `a` is the quotient so far.
