@@ -2,8 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use codeobject::{ArgKind, HiddenArg};
+
 use super::device::Device;
 use super::extra::LAUNCHES;
+use super::hostcall::Hostcall;
 use super::kernel::KernelLaunch;
 use super::log::{self, Level};
 use super::runtime::get;
@@ -11,38 +14,65 @@ use super::status::{Code, Outcome};
 use crate::fault::{Fault, FaultKind};
 use crate::launch::{Launch, Services, launch as interpret};
 
-/// Executes a kernel. The caller keeps the module and all memory alive.
+/// Executes a kernel. The caller keeps the module alive.
 ///
 /// # Errors
-/// `hipErrorIllegalAddress` or `hipErrorLaunchFailure` for a fault, which is told on standard error and makes the device
-/// unusable until it is reset.
+/// `hipErrorIllegalAddress`, `hipErrorAssert` or `hipErrorLaunchFailure` for a fault, which is told on standard error and
+/// makes the device unusable until it is reset.
 pub fn launch(launch: &KernelLaunch, device: &Device) -> Outcome {
-    let module = &launch.function.module;
     LAUNCHES.fetch_add(1, Ordering::Relaxed);
-    let outcome = interpret(&Launch {
-        module,
-        kernel: launch.function.kernel(),
-        grid: launch.grid,
-        block: launch.block,
-        dynamic_lds: launch.dynamic_lds,
-        kernarg: &launch.kernarg,
-        services: Services::default(),
-        memory: &get().memory,
-        arch: &device.arch,
-        count: false,
-    });
+    let kernel = launch.function.kernel();
+    let wants = |hidden| {
+        kernel
+            .args
+            .iter()
+            .any(|arg| arg.kind == ArgKind::Hidden(hidden))
+    };
+    let hostcall = match wants(HiddenArg::HostcallBuffer) {
+        true => Some(Hostcall::new(device.index())?),
+        false => None,
+    };
+    let services = Services {
+        hostcall_buffer: hostcall.as_ref().map_or(0, Hostcall::address),
+        ..Services::default()
+    };
+    let run = || {
+        // Memory stays where it is while the kernel runs. The buffers above are freed when it has run.
+        let _in_flight = get().memory.in_flight();
+        interpret(&Launch {
+            module: &launch.function.module,
+            kernel,
+            grid: launch.grid,
+            block: launch.block,
+            dynamic_lds: launch.dynamic_lds,
+            kernarg: &launch.kernarg,
+            services,
+            memory: &get().memory,
+            arch: &device.arch,
+            count: false,
+        })
+        .map_err(Box::new)
+    };
+    let outcome = match &hostcall {
+        Some(hostcall) => hostcall.serve_during(run),
+        None => run(),
+    };
     outcome.map(drop).map_err(|fault| {
         log::tell(Level::Fault, || fault.to_string());
-        let code = code(&fault);
+        let code = code(
+            &fault,
+            hostcall.is_some_and(|hostcall| hostcall.complained()),
+        );
         device.set_fault(code);
         code.because(fault.kind.to_string())
     })
 }
 
-/// The error that a client gets for a fault.
-fn code(fault: &Fault) -> Code {
+/// The error that a client gets for a fault. A kernel that wrote to standard error and then trapped failed an assertion.
+fn code(fault: &Fault, complained: bool) -> Code {
     match fault.kind {
         FaultKind::Memory { .. } | FaultKind::Misaligned { .. } => Code::IllegalAddress,
+        FaultKind::Trap { .. } if complained => Code::Assert,
         _ => Code::LaunchFailure,
     }
 }

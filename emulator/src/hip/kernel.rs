@@ -9,7 +9,6 @@ use super::device::Device;
 use super::ffi::List;
 use super::function::Function;
 use super::properties::MAX_BLOCK;
-use super::runtime::get;
 use super::status::{Code, Outcome};
 
 /// A kernel with everything that its launch needs.
@@ -118,14 +117,7 @@ impl KernelLaunch {
     /// # Errors
     /// That of the fault, which the device keeps.
     pub fn execute(&self, device: &Device) -> Outcome {
-        let memory = &get().memory;
-        // The module's memory is freed when the last user lets it go, which waits for launches: not within one.
-        let module = Arc::clone(&self.function.module);
-        let in_flight = memory.in_flight();
-        let outcome = super::execute::launch(self, device);
-        drop(in_flight);
-        drop(module);
-        outcome
+        super::execute::launch(self, device)
     }
 }
 
