@@ -77,7 +77,8 @@ fn run_case(
 ) -> bool {
     let buffers = match device.run(symbol, case.launch, &case.args) {
         Ok(buffers) => buffers,
-        Err(error) => {
+        Err(mut error) => {
+            name_repair(&mut error, case.repair);
             let reference = case.checks.first().map(|c| c.reference);
             outcomes.push(Outcome {
                 case: case.name,
@@ -97,10 +98,8 @@ fn run_case(
         };
         let comparison = compare(got, &check.expected);
         let mut worst = comparison.worst.filter(|_| !comparison.passed);
-        if let (Some(worst), Some(repair)) = (&mut worst, case.repair) {
-            worst.push_str(&format!(
-                "; candle's own kernel does that, and the repair {repair} mends it"
-            ));
+        if let Some(worst) = &mut worst {
+            name_repair(worst, case.repair);
         }
         outcomes.push(Outcome {
             case: case.name.clone(),
@@ -117,6 +116,15 @@ fn run_case(
         });
     }
     false
+}
+
+/// Adds the repair that a case needs to what went wrong with it.
+fn name_repair(what: &mut String, repair: Option<&str>) {
+    if let Some(repair) = repair {
+        what.push_str(&format!(
+            "; candle's own kernel does that, and the repair {repair} mends it"
+        ));
+    }
 }
 
 /// FNV-1a: a number for a name that is the same on every machine.
