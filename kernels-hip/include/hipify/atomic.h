@@ -23,14 +23,19 @@ HIPIFY_DEVICE_FN T exchange_until(T *address, Update update) {
     const unsigned shift = static_cast<unsigned>(offset) * 8;
     const unsigned kept = sizeof(T) == 2 ? ~(0xffffu << shift) : 0u;
     unsigned old = __hip_atomic_load(word, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);
-    for (;;) {
-        const T value = bits_as<T>(static_cast<bits>(old >> shift));
-        const unsigned replacement = (old & kept) | (static_cast<unsigned>(bits_as<bits>(update(value))) << shift);
-        if (__hip_atomic_compare_exchange_strong(word, &old, replacement, __ATOMIC_RELAXED, __ATOMIC_RELAXED,
-                                                 __HIP_MEMORY_SCOPE_AGENT)) {
-            return value;
-        }
-    }
+    unsigned seen, replacement;
+    do {
+        seen = old;
+        const T value = bits_as<T>(static_cast<bits>(seen >> shift));
+        replacement = (seen & kept) | (static_cast<unsigned>(bits_as<bits>(update(value))) << shift);
+    } while (!__hip_atomic_compare_exchange_strong(word, &old, replacement, __ATOMIC_RELAXED, __ATOMIC_RELAXED,
+                                                   __HIP_MEMORY_SCOPE_AGENT));
+#if defined(__HIP_DEVICE_COMPILE__) && __HIP_DEVICE_COMPILE__
+    // Lanes leave the loop in different turns. LLVM 19 reuses a comparison made inside it (`old == expected`) for the
+    // same comparison of the result, and keeps only the last turn's lanes of it. Nothing is known of the result here.
+    asm("" : "+v"(seen));
+#endif
+    return bits_as<T>(static_cast<bits>(seen >> shift));
 }
 
 }  // namespace detail

@@ -37,6 +37,11 @@ HIPIFY_FN To bits_as(const From &from) {
     return __builtin_bit_cast(To, from);
 }
 
+/// The type of a value as CUDA has it. `threadIdx.x` and its kin are unsigned there, and in some releases of HIP objects
+/// of an empty class that converts to unsigned: a template that took them as they are would copy nothing.
+template <class T>
+using plain = std::conditional_t<std::is_empty<T>::value && std::is_convertible<T, unsigned>::value, unsigned, T>;
+
 /// IEEE 754's directions, in the order of CUDA's suffixes `_rn`, `_rz`, `_rd`, `_ru`.
 enum class rounding { nearest, zero, down, up };
 

@@ -42,6 +42,17 @@ HIPIFY_FN Int dot2(Int a, Int b, Int c, int first) {
 
 /// floor((a + b) / 2). Overloads of the function on 16-bit floats that CUDA gave the same name.
 HIPIFY_FN int hadd(int a, int b) { return (a & b) + ((a ^ b) >> 1); }
+HIPIFY_FN unsigned uhadd(unsigned a, unsigned b) { return (a & b) + ((a ^ b) >> 1); }
+
+/// ceil((a + b) / 2). HIP's functions of these names lose the carry of the sum.
+HIPIFY_FN int rhadd(int a, int b) { return (a | b) - ((a ^ b) >> 1); }
+HIPIFY_FN unsigned urhadd(unsigned a, unsigned b) { return (a | b) - ((a ^ b) >> 1); }
+
+/// |a - b| + c. The distance of two signed numbers needs all 32 bits, which HIP's function does not give it.
+HIPIFY_FN unsigned sad(int a, int b, unsigned c) {
+    const unsigned from = static_cast<unsigned>(a < b ? a : b), to = static_cast<unsigned>(a < b ? b : a);
+    return to - from + c;
+}
 
 /// Position of the n-th set bit of `mask` from `base`, upwards for a positive n, downwards for a negative one, `base`
 /// itself for zero; all ones where there is none.

@@ -13,12 +13,9 @@
 namespace hipify {
 namespace detail {
 
-/// Arithmetic types stand for themselves; HIP's coordinates, empty classes, for the unsigned number that they convert
-/// to. Other classes, 16-bit floats among them, have no type here.
+/// Only arithmetic types and HIP's coordinates; 16-bit floats have no type here.
 template <class T>
-using number_of =
-    std::enable_if_t<std::is_arithmetic<T>::value || (std::is_empty<T>::value && std::is_convertible<T, unsigned>::value),
-                     std::conditional_t<std::is_arithmetic<T>::value, T, unsigned>>;
+using number_of = std::enable_if_t<std::is_arithmetic<plain<T>>::value, plain<T>>;
 
 template <class A, class B>
 using common_of = std::enable_if_t<!std::is_same<A, B>::value &&

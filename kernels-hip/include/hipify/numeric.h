@@ -176,12 +176,13 @@ HIPIFY_DIRECTED(_ru, up)
 /// Clamped to [0, 1]; a NaN becomes zero.
 HIPIFY_FN float saturatef(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }
 
-/// A product with the reciprocal, which is zero where CUDA's result is: for divisors beyond 2^126.
+/// A product with the reciprocal. CUDA's result is zero for divisors beyond 2^126, whose reciprocals are denormal.
 HIPIFY_FN float fdividef(float x, float y) {
+    if (__builtin_fabsf(y) > 0x1p126f) return x * __builtin_copysignf(0.0f, y);
 #if defined(__HIP_DEVICE_COMPILE__) && __HIP_DEVICE_COMPILE__
     return x * __builtin_amdgcn_rcpf(y);
 #else
-    return __builtin_fabsf(y) > 8.507059173023462e37f ? x * 0.0f : x / y;
+    return x / y;
 #endif
 }
 

@@ -134,26 +134,26 @@ HIPIFY_DEVICE_FN T shuffled(T value, shuffle kind, int operand, int width) {
 // ---- shuffles ---------------------------------------------------------------------------------------------------
 
 template <class T>
-HIPIFY_DEVICE_FN T shfl_sync(unsigned, T value, int lane, int width = warp_size) {
-    return detail::shuffled(value, detail::shuffle::index, lane, width);
+HIPIFY_DEVICE_FN detail::plain<T> shfl_sync(unsigned, T value, int lane, int width = warp_size) {
+    return detail::shuffled<detail::plain<T>>(value, detail::shuffle::index, lane, width);
 }
 template <class T>
-HIPIFY_DEVICE_FN T shfl_up_sync(unsigned, T value, unsigned delta, int width = warp_size) {
-    return detail::shuffled(value, detail::shuffle::up, static_cast<int>(delta), width);
+HIPIFY_DEVICE_FN detail::plain<T> shfl_up_sync(unsigned, T value, unsigned delta, int width = warp_size) {
+    return detail::shuffled<detail::plain<T>>(value, detail::shuffle::up, static_cast<int>(delta), width);
 }
 template <class T>
-HIPIFY_DEVICE_FN T shfl_down_sync(unsigned, T value, unsigned delta, int width = warp_size) {
-    return detail::shuffled(value, detail::shuffle::down, static_cast<int>(delta), width);
+HIPIFY_DEVICE_FN detail::plain<T> shfl_down_sync(unsigned, T value, unsigned delta, int width = warp_size) {
+    return detail::shuffled<detail::plain<T>>(value, detail::shuffle::down, static_cast<int>(delta), width);
 }
 template <class T>
-HIPIFY_DEVICE_FN T shfl_xor_sync(unsigned, T value, int mask, int width = warp_size) {
+HIPIFY_DEVICE_FN detail::plain<T> shfl_xor_sync(unsigned, T value, int mask, int width = warp_size) {
     // The steps of a butterfly are known once its loop is unrolled. A narrower width changes nothing as long as the
     // mask stays below it. Asked in the condition itself: a constant initialised with the answer is always false.
     if (__builtin_constant_p(mask) && __builtin_constant_p(width) && mask > 0 && mask < width &&
         (mask & (mask - 1)) == 0) {
-        return detail::move_words(value, [mask](int word) { return detail::exchanged(word, mask); });
+        return detail::move_words<detail::plain<T>>(value, [mask](int word) { return detail::exchanged(word, mask); });
     }
-    return detail::shuffled(value, detail::shuffle::exchange, mask, width);
+    return detail::shuffled<detail::plain<T>>(value, detail::shuffle::exchange, mask, width);
 }
 
 // ---- votes ------------------------------------------------------------------------------------------------------
@@ -185,9 +185,10 @@ HIPIFY_DEVICE_FN void nanosleep(unsigned nanoseconds) {
 /// The lanes of `mask` with the same bits as the caller's.
 template <class T>
 HIPIFY_DEVICE_FN unsigned match_any_sync(unsigned mask, T value) {
-    static_assert(sizeof(T) == 4 || sizeof(T) == 8, "matches compare 4 or 8 bytes");
-    using word = std::conditional_t<sizeof(T) == 8, unsigned long long, unsigned>;
-    const word own = detail::bits_as<word>(value);
+    using type = detail::plain<T>;
+    static_assert(sizeof(type) == 4 || sizeof(type) == 8, "matches compare 4 or 8 bytes");
+    using word = std::conditional_t<sizeof(type) == 8, unsigned long long, unsigned>;
+    const word own = detail::bits_as<word>(static_cast<type>(value));
     unsigned same = 0;
     for (unsigned rest = activemask() & mask; rest != 0; rest &= rest - 1) {
         const int lane = __builtin_ctz(rest);

@@ -69,7 +69,8 @@ HIPIFY_FN unsigned word(float x) { return float_as_uint(x); }
     X("__dp4a.s32", unsigned(dp4a(int(A), int(B), int(C)))) X("__dp4a.u32", dp4a(A, B, C))                         \
     X("__dp2a_lo.s32", unsigned(dp2a_lo(int(A), int(B), int(C)))) X("__dp2a_lo.u32", dp2a_lo(A, B, C))             \
     X("__dp2a_hi.s32", unsigned(dp2a_hi(int(A), int(B), int(C)))) X("__dp2a_hi.u32", dp2a_hi(A, B, C))             \
-    X("__hadd", unsigned(hadd(int(A), int(B))))                                                                    \
+    X("__hadd", unsigned(hadd(int(A), int(B)))) X("__uhadd", uhadd(A, B))                                          \
+    X("__rhadd", unsigned(rhadd(int(A), int(B)))) X("__urhadd", urhadd(A, B)) X("__sad", sad(int(A), int(B), C))   \
     BINARY(X, hadd) BINARY(X, hsub) BINARY(X, hmul) BINARY(X, hdiv) BINARY(X, hmax) BINARY(X, hmin)                \
     BINARY(X, hmax_nan) BINARY(X, hmin_nan) BINARY(X, hadd_sat) BINARY(X, hmul_sat)                                \
     X("__hfma.f16", word(hfma(f16(A), f16(B), f16(C)))) X("__hfma.bf16", word(hfma(bf16(A), bf16(B), bf16(C))))    \
@@ -93,9 +94,9 @@ HIPIFY_FN unsigned word(float x) { return float_as_uint(x); }
     X("__funnelshift_lc", __funnelshift_lc(A, B, C)) X("__funnelshift_r", __funnelshift_r(A, B, C))                \
     X("__funnelshift_rc", __funnelshift_rc(A, B, C)) X("__brev", __brev(A)) X("__clz", unsigned(__clz(int(A))))    \
     X("__popc", unsigned(__popc(A))) X("__ffs", unsigned(__ffs(int(A))))                                           \
-    X("__mulhi", unsigned(__mulhi(int(A), int(B)))) X("__rhadd", unsigned(__rhadd(int(A), int(B))))                \
-    X("__mul24", unsigned(__mul24(int(A), int(B)))) X("__umulhi", __umulhi(A, B)) X("__uhadd", __uhadd(A, B))      \
-    X("__urhadd", __urhadd(A, B)) X("__umul24", __umul24(A, B)) X("__sad", __sad(int(A), int(B), C))               \
+    X("__mulhi", unsigned(__mulhi(int(A), int(B))))                                                                \
+    X("__mul24", unsigned(__mul24(int(A), int(B)))) X("__umulhi", __umulhi(A, B))                                  \
+    X("__umul24", __umul24(A, B))                                                    \
     X("__usad", __usad(A, B, C))                                                                                   \
     FLOAT_UNARY(X, erff) FLOAT_UNARY(X, erfcf) FLOAT_UNARY(X, tanhf) FLOAT_UNARY(X, expf) FLOAT_UNARY(X, exp2f)    \
     FLOAT_UNARY(X, expm1f) FLOAT_UNARY(X, logf) FLOAT_UNARY(X, log2f) FLOAT_UNARY(X, log1pf)                       \
