@@ -165,7 +165,7 @@ struct Plan<'l> {
 ///
 /// # Errors
 /// The fault that stopped it: what happened, where in the code, in which block and thread.
-pub fn launch(launch: &Launch<'_>) -> Result<LaunchStats, Fault> {
+pub fn launch(launch: &Launch<'_>) -> Result<LaunchStats, Box<Fault>> {
     let kernel = launch.kernel;
     let code = code_of(launch.module, launch.arch);
     let descriptor = &kernel.descriptor;
@@ -240,7 +240,7 @@ pub fn launch(launch: &Launch<'_>) -> Result<LaunchStats, Fault> {
 }
 
 impl Plan<'_> {
-    fn run(&self, shared: &Shared<'_>) -> Result<LaunchStats, Fault> {
+    fn run(&self, shared: &Shared<'_>) -> Result<LaunchStats, Box<Fault>> {
         let total = self
             .blocks
             .iter()
@@ -279,7 +279,7 @@ impl Plan<'_> {
             }
         });
         if let Some((_, fault)) = fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(fault);
+            return Err(Box::new(fault));
         }
         let mut stats = stats.into_inner().unwrap_or_else(PoisonError::into_inner);
         stats.waves = waves.into_inner();

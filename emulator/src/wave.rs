@@ -221,7 +221,7 @@ impl Wave {
         } else {
             self.sgpr[usize::from(reg)] = value as u32;
         }
-        if reg >= slot::EXEC && reg < slot::EXEC + 2 {
+        if (slot::EXEC..slot::EXEC + 2).contains(&reg) {
             self.exec_changed();
         }
     }

@@ -207,9 +207,10 @@ pub fn fma_sticky(a: f64, b: f64, c: f64) -> f64 {
 pub fn narrow_f16_from_f64(value: f64) -> u16 {
     let single = value as f32;
     let bits = single.to_bits();
-    let away = (value.abs() > f64::from(single).abs()) as u32;
-    let exact = f64::from(single) == value || bits & 1 == 1 || !(single.abs() < f32::INFINITY);
-    let odd = if away == 1 {
+    let away = value.abs() > f64::from(single).abs();
+    let special = single.is_nan() || single.is_infinite();
+    let exact = f64::from(single) == value || bits & 1 == 1 || special;
+    let odd = if away {
         bits.wrapping_add(1)
     } else {
         bits.wrapping_sub(1)

@@ -320,9 +320,10 @@ fn div_fixup<T: Float>(a: T, b: T, c: T, underflow: Option<i32>, m: impl Env) ->
         T::from_bits(T::FORMAT.default_nan()).magnitude()
     } else if is_zero(b) || is_infinite(c) {
         signed(infinity)
-    } else if is_infinite(b) || is_zero(c) {
-        signed(zero)
-    } else if underflow.is_some_and(|limit| c.exponent() - b.exponent() < limit) {
+    } else if is_infinite(b)
+        || is_zero(c)
+        || underflow.is_some_and(|limit| c.exponent() - b.exponent() < limit)
+    {
         signed(zero)
     } else if a.nan() {
         // An estimate that overflowed on its way here.

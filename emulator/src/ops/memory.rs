@@ -111,14 +111,13 @@ fn addresses(wave: &Wave, inst: &Inst, half: usize) -> Addresses {
         result.fill(base);
     } else if inst.src[0].wide {
         let [low, high] = wave.window(half, inst.src[0].reg);
-        for lane in 0..LANES {
-            result[lane] =
-                (u64::from(low.0[lane]) | (u64::from(high.0[lane]) << 32)).wrapping_add(base);
+        for ((address, low), high) in result.iter_mut().zip(&low.0).zip(&high.0) {
+            *address = (u64::from(*low) | (u64::from(*high) << 32)).wrapping_add(base);
         }
     } else {
         let low = wave.row(half, inst.src[0].reg);
-        for lane in 0..LANES {
-            result[lane] = u64::from(low.0[lane]).wrapping_add(base);
+        for (address, low) in result.iter_mut().zip(&low.0) {
+            *address = u64::from(*low).wrapping_add(base);
         }
     }
     result

@@ -156,7 +156,7 @@ fn commit(wave: &mut Wave, half: usize, reg: u16, row: &Row, exec: u32) {
 pub fn run_plain<const N: usize>(cx: &mut Cx<'_>, inst: &Inst) -> Flow {
     let mut masks = [0u32; 2];
     let soft = usize::from(!cx.w.mode.native);
-    for half in 0..cx.w.halves {
+    for (half, mask) in masks.iter_mut().enumerate().take(cx.w.halves) {
         let exec = cx.w.exec(half);
         if exec == 0 {
             continue;
@@ -197,7 +197,7 @@ pub fn run_plain<const N: usize>(cx: &mut Cx<'_>, inst: &Inst) -> Flow {
             commit(cx.w, half, inst.dst + row as u16, &output.rows[row], exec);
         }
         if inst.sdst != slot::NONE {
-            masks[half] = output.mask.to_mask() & exec;
+            *mask = output.mask.to_mask() & exec;
         }
     }
     if inst.sdst != slot::NONE {
