@@ -167,10 +167,13 @@ fn golden_folder(args: &Args, work: &WorkDir) -> Result<PathBuf, Failure> {
     if let Some(folder) = &args.golden {
         return Ok(folder.clone());
     }
-    let own = work
-        .checkout()
-        .map(|checkout| checkout.join("tests/data/golden"))
-        .filter(|folder| folder.is_dir());
+    // A work folder elsewhere does not change whose checkout this is.
+    let here = WorkDir::find(None).ok();
+    let own = [Some(work), here.as_ref()]
+        .into_iter()
+        .flatten()
+        .filter_map(|work| Some(work.checkout()?.join("tests/data/golden")))
+        .find(|folder| folder.is_dir());
     own.ok_or_else(|| {
         Failure::new("there are no golden vectors: this is no checkout of hipify-candle")
             .help("name their folder with --golden DIR; the project has them in tests/data/golden")
