@@ -1,6 +1,9 @@
 //! The C types, error codes and function names against the HIP headers, as a C compiler understands them.
 
-#[allow(unused_macros, reason = "the macros are for the tests that call functions")]
+#[allow(
+    unused_macros,
+    reason = "the macros are for the tests that call functions"
+)]
 mod abi_support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -73,7 +73,7 @@ fn parts(register: &str) -> Vec<String> {
     }
 }
 
-fn body(out: &mut String, f: &Frame, wave: u32, op: &Operation, text: &str) {
+fn body(out: &mut String, f: &Frame, op: &Operation, text: &str) {
     let (block_shift, inputs, outputs) = (
         if op.scalar { 0 } else { 6 },
         op.input_columns(),
@@ -180,7 +180,7 @@ pub fn assemble(
             text,
             "  .text\n  .globl {name}\n  .p2align 8\n  .type {name},@function\n{name}:\n"
         );
-        body(&mut text, &f, wave, op, spelling);
+        body(&mut text, &f, op, spelling);
         let _ = write!(
             text,
             ".L{name}_end:\n  .size {name}, .L{name}_end-{name}\n  .rodata\n  .p2align 6\n  .amdhsa_kernel {name}\n    \
