@@ -67,11 +67,11 @@ pub struct Shared<'l> {
 }
 
 /// Address ranges found accessible lately, by call site: (first address, end).
-pub struct Ranges(pub [(u64, u64); 16]);
+pub struct Ranges(pub [(u64, u64); 64]);
 
 impl Default for Ranges {
     fn default() -> Self {
-        Self([(1, 0); 16])
+        Self([(1, 0); 64])
     }
 }
 

@@ -497,7 +497,10 @@ impl KernargSegment {
         let declared = kernel
             .kernarg_segment_size
             .max(u64::from(kernel.descriptor.kernarg_size)) as usize;
-        let bytes = declared.max(launch.kernarg.len());
+        // The compiler widens scalar loads up to the segment's alignment, past the last argument.
+        let bytes = declared
+            .max(launch.kernarg.len())
+            .next_multiple_of(size_of::<u128>());
         let mut data = vec![0u8; bytes];
         data[..launch.kernarg.len()].copy_from_slice(launch.kernarg);
         for arg in &kernel.args {

@@ -139,6 +139,12 @@ pub const SPECIAL: &[(&str, Make)] = &[
     }),
     ("s_sendmsg_rtn_b32", sendmsg_rtn),
     ("s_sendmsg_rtn_b64", sendmsg_rtn),
+    ("s_set_gpr_idx_on", indexed),
+    ("s_set_gpr_idx_off", |_| {
+        let mut inst = Inst::new(crate::exec::nothing, Class::Control);
+        inst.rows = INDEX_OFF;
+        Ok(inst)
+    }),
     ("s_movrels_b32", |b| relative(b, Type::B32, true)),
     ("s_movrels_b64", |b| relative(b, Type::B64, true)),
     ("s_movreld_b32", |b| relative(b, Type::B32, false)),
@@ -217,6 +223,60 @@ pub fn is_branch(inst: &Inst) -> bool {
 
 /// Marks branches; no control instruction has a result of that many words.
 const BRANCH: u8 = u8::MAX;
+
+/// Marks the end of register indexing.
+const INDEX_OFF: u8 = u8::MAX - 1;
+
+/// Bits of the indexing mode: the first operand and the destination.
+const INDEX_SOURCE: u32 = 1;
+const INDEX_DESTINATION: u32 = 8;
+
+/// `s_set_gpr_idx_on` (gfx9): moves from here to `s_set_gpr_idx_off` have an offset added to their registers. Compilers
+/// put nothing else between the two, so the moves are executed here and control goes on behind the end.
+fn indexed(build: &Build<'_>) -> Result<Inst, Reason> {
+    let mut inst = Inst::new(run_indexed, Class::Control);
+    inst.src[0] = build.source(0, Type::B32, 0)?;
+    inst.target = (build.raw >> 8) as u32 & 15;
+    if inst.target & !(INDEX_SOURCE | INDEX_DESTINATION) != 0 {
+        return Err("only moves are known to be indexed".to_owned());
+    }
+    Ok(inst)
+}
+
+fn run_indexed(cx: &mut Cx<'_>, inst: &Inst) -> Flow {
+    let index = operand(cx.w, &inst.src[0]) as u32 & 0xff;
+    let m0 = &mut cx.w.sgpr[usize::from(slot::M0)];
+    *m0 = (*m0 & !0xf0ff) | index | inst.target << 12;
+    let function = cx.function;
+    let unknown = |cx: &mut Cx<'_>| {
+        let reason = "only moves of registers are known to be indexed".to_owned();
+        cx.fail(FaultKind::Unknown { reason }, None)
+    };
+    loop {
+        cx.w.pc += 1;
+        let Some(next) = function.instructions.get(cx.w.pc) else {
+            return unknown(cx);
+        };
+        if next.class == Class::Control && next.rows == INDEX_OFF {
+            return Flow::Jump(cx.w.pc as u32 + 1);
+        }
+        let mut next = next.clone();
+        if next.class == Class::Valu && next.sources == 1 && next.rows == 1 {
+            let shift = |reg: u16| (u32::from(reg) + index).min(255) as u16;
+            if inst.target & INDEX_SOURCE != 0 && next.src[0].kind == Kind::Vector {
+                next.src[0].reg = shift(next.src[0].reg);
+            }
+            if inst.target & INDEX_DESTINATION != 0 {
+                next.dst = shift(next.dst);
+            }
+        } else if next.class != Class::Salu && next.class != Class::Control {
+            return unknown(cx);
+        }
+        if (next.run)(cx, &next) != Flow::Next {
+            return unknown(cx);
+        }
+    }
+}
 
 fn taken(cx: &mut Cx<'_>, inst: &Inst) -> Flow {
     if inst.target == u32::MAX {

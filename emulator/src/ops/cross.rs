@@ -7,6 +7,7 @@ use crate::float::{Float, Soft};
 use crate::isa::decode::{Build, Reason};
 use crate::isa::inst::{Class, Inst, Modifier, Source, slot};
 use crate::lanes::{Context, LANES, Row, Type};
+use crate::ops::int;
 use crate::ops::vector::{fetch_row, scalar as operand};
 
 type Make = fn(&Build<'_>) -> Result<Inst, Reason>;
@@ -31,6 +32,7 @@ pub const SPECIAL: &[(&str, Make)] = &[
     ("ds_swizzle_b32", swizzle),
     ("v_interp_p10_f32", interpolate),
     ("v_interp_p2_f32", interpolate),
+    ("v_mqsad_u32_u8", mqsad),
     ("v_swap_b32", swap),
     ("v_movrels_b32", move_relative),
     ("v_movreld_b32", move_relative),
@@ -442,6 +444,42 @@ pub fn on_scalar(build: &Build<'_>) -> Result<Inst, Reason> {
     inst.kernels = op.kernels();
     inst.dst = build.scalar_dst(0)?;
     inst.src[0] = build.source(1, *ty, 0)?;
+    Ok(inst)
+}
+
+/// Four masked sums of absolute differences, at four byte offsets of the first operand, each with an accumulator.
+fn mqsad(build: &Build<'_>) -> Result<Inst, Reason> {
+    let mut inst = Inst::new(
+        |cx, inst| {
+            for half in 0..cx.w.halves {
+                let data = *cx.w.window(half, inst.src[0].reg);
+                let reference = fetch_row(cx.w, &inst.src[1], half);
+                let mask = cx.w.exec_rows[half];
+                let mut sums = [Row::ZERO; 4];
+                for (offset, sum) in sums.iter_mut().enumerate() {
+                    let added = *cx.w.row(half, inst.src[2].reg + offset as u16);
+                    for lane in 0..LANES {
+                        let bytes = u64::from(data[0].0[lane]) | (u64::from(data[1].0[lane]) << 32);
+                        let window = (bytes >> (8 * offset)) as u32;
+                        sum.0[lane] = int::msad8(window, reference.0[lane], added.0[lane]);
+                    }
+                }
+                for (offset, sum) in sums.iter().enumerate() {
+                    cx.w.row_mut(half, inst.dst + offset as u16)
+                        .blend(sum, &mask);
+                }
+            }
+            Flow::Next
+        },
+        Class::Valu,
+    );
+    if build.line.has("clamp") {
+        return Err("clamp is not known for this operation".to_owned());
+    }
+    inst.dst = build.vector(0)?;
+    inst.src[0] = Source::vector(build.vector(1)?);
+    inst.src[1] = build.source(2, Type::B32, 1)?;
+    inst.src[2] = Source::vector(build.vector(3)?);
     Ok(inst)
 }
 

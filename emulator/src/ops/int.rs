@@ -14,7 +14,7 @@ fn sad8(a: u32, b: u32, c: u32) -> u32 {
 }
 
 #[inline(always)]
-fn msad8(a: u32, b: u32, c: u32) -> u32 {
+pub(crate) fn msad8(a: u32, b: u32, c: u32) -> u32 {
     let byte = |i: u32| {
         let (x, y) = ((a >> (8 * i)) & 255, (b >> (8 * i)) & 255);
         if y == 0 {
