@@ -175,7 +175,7 @@ pub fn translate_tree(
             source,
         })
     };
-    let prepared: Result<Vec<_>, _> = tree.files.par_iter().map(prepare).collect();
+    let prepared: Result<Vec<_>, _> = tree.files.par_iter().with_max_len(1).map(prepare).collect();
     let facts = Facts::new(prepared?);
     let inactive = inactive::regions(&facts, rules);
 
@@ -201,6 +201,8 @@ pub fn translate_tree(
     let chosen: Vec<usize> = (0..tree.files.len()).filter(|file| wanted[*file]).collect();
     let files: Vec<FileTranslation> = chosen
         .par_iter()
+        // Files differ in length by a factor of a hundred: each is a piece of work of its own.
+        .with_max_len(1)
         .map(|&index| {
             let file = &tree.files[index];
             let fixes: Vec<&Fix> = applicable
