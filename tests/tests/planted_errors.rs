@@ -1,6 +1,6 @@
 //! Errors planted in the translation make `verify` fail, and the failure names the kernel.
 //!
-//! Each test translates, compiles and verifies candle's `quantized.cu` with a copy of `config/` in which one answer is
+//! Each test translates, compiles and verifies a module of candle's with a copy of `config/` in which one answer is
 //! wrong: a mistake that compiles and runs.
 
 mod common;
@@ -35,63 +35,38 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Verifies some kernels of `quantized` under a wrong configuration. Returns the report and what a person reads.
-fn verify(name: &str, config: &Path, kernels: &str) -> (Value, String) {
+/// Verifies some kernels of a module under a wrong configuration. Returns the report and what a person reads.
+fn verify(name: &str, config: &Path, module: &str, kernels: &str) -> (Value, String) {
     let work = kept_folder(&format!("planted/{name}/work"));
-    let args = |format| {
-        let fixed = [
-            "--config",
-            arg(config),
-            "--work-dir",
-            arg(&work),
-            "--format",
-            format,
-        ];
-        let verify = [
-            "verify",
-            "--arch",
-            "gfx1100",
-            "--module",
-            "quantized",
-            "--seed",
-            "1",
-        ];
-        [&fixed[..], &verify, &["--kernel", kernels]]
-            .concat()
-            .iter()
-            .map(|s| s.to_string())
-            .collect::<Vec<_>>()
+    let run_as = |format| {
+        let wrong = ["--config", arg(config), "--work-dir", arg(&work)];
+        let verify = ["verify", "--arch", "gfx1100", "--module", module];
+        let how = ["--kernel", kernels, "--seed", "1", "--format", format];
+        let ended = run(&[&wrong[..], &verify, &how].concat());
+        assert_eq!(ended.code, 1, "verify must fail: {ended:?}");
+        ended
     };
-    let json = run(&args("json"));
-    assert_eq!(json.code, 1, "verify must fail: {json:?}");
-    let human = run(&args("human"));
-    assert_eq!(human.code, 1, "verify must fail: {human:?}");
-    (json.json()["gfx1100"].clone(), human.stdout)
+    let report = run_as("json").json()["gfx1100"].clone();
+    (report, run_as("human").stdout)
 }
 
 fn status<'a>(report: &'a Value, kernel: &str) -> &'a str {
     report[kernel]["status"].as_str().unwrap_or("absent")
 }
 
-/// The kernels that fail, each of which the text must name with what is wrong.
-fn failing(report: &Value, text: &str) -> Vec<String> {
-    let kernels = report.as_object().expect("a report is an object");
-    let failing: Vec<String> = kernels
-        .iter()
-        .filter(|(_, found)| found["status"] == "fail")
-        .map(|(kernel, _)| kernel.clone())
-        .collect();
-    for kernel in &failing {
+/// Asserts that `kernels` fail, that the text names each of them, and that the message says what is wrong.
+fn assert_caught(report: &Value, text: &str, kernels: &[&str]) {
+    for kernel in kernels {
+        assert_eq!(status(report, kernel), "fail", "{kernel}:\n{text}");
         assert!(
-            text.contains(&format!("FAIL {kernel}")),
+            text.contains(&format!("FAIL {kernel}\n")),
             "{kernel} is not named:\n{text}"
         );
-        let message = report[kernel]["detail"]["message"]
+        let message = report[*kernel]["detail"]["message"]
             .as_str()
             .unwrap_or_default();
         assert!(message.contains("expected"), "{kernel}: {message:?}");
     }
-    failing
 }
 
 #[test]
@@ -102,23 +77,15 @@ fn a_dot_product_that_sums_absolute_differences_is_caught() {
         r#""__dp4a" = "hipify::dp4a""#,
         r#""__dp4a" = { call = "(hipify::vsads4($1, $2) + ($3))" }"#,
     );
-    let (report, text) = verify(
-        "dp4a",
-        &config,
-        "{mul_mat_vec_q[48]_*_cuda1,mul_mat_q6_K,get_rows_q4_K}",
-    );
-    let failing = failing(&report, &text);
-    for kernel in [
+    let kernels = "{mul_mat_vec_q[48]_*_cuda1,mul_mat_q6_K,get_rows_q4_K}";
+    let (report, text) = verify("dp4a", &config, "quantized", kernels);
+    let caught = [
         "mul_mat_vec_q4_0_q8_1_cuda1",
         "mul_mat_vec_q4_K_q8_1_cuda1",
+        "mul_mat_vec_q8_0_q8_1_cuda1",
         "mul_mat_q6_K",
-    ] {
-        assert!(
-            failing.iter().any(|f| f == kernel),
-            "{kernel}: {}",
-            status(&report, kernel)
-        );
-    }
+    ];
+    assert_caught(&report, &text, &caught);
     assert_eq!(
         status(&report, "get_rows_q4_K"),
         "pass",
@@ -126,31 +93,23 @@ fn a_dot_product_that_sums_absolute_differences_is_caught() {
     );
 }
 
+/// Sums over lanes 32, 16, 8, 4 and 2 apart, as a warp of 64 lanes would begin them.
 #[test]
 fn a_shuffle_as_if_warps_had_64_lanes_is_caught() {
     let config = wrong_config(
         "shuffle",
         "rules/warp.toml",
         r#""__shfl_xor_sync" = "hipify::shfl_xor_sync""#,
-        r#""__shfl_xor_sync" = { call = "__shfl_xor($2, 2 * ($3), 64)" }"#,
+        r#""__shfl_xor_sync" = { call = "hipify::shfl_xor_sync($1, $2, 2 * ($3), 64)" }"#,
     );
-    let (report, text) = verify(
-        "shuffle",
-        &config,
-        "{*mul_mat_vec_q4_0*_cuda*,quantize_q8_1,dequantize_block_q4_0_f32}",
-    );
-    let failing = failing(&report, &text);
-    for kernel in [
+    let kernels = "{*mul_mat_vec_q4_0*_cuda*,quantize_q8_1,dequantize_block_q4_0_f32}";
+    let (report, text) = verify("shuffle", &config, "quantized", kernels);
+    let caught = [
         "quantize_q8_1",
         "mul_mat_vec_q4_0_q8_1_cuda2",
         "dequantize_mul_mat_vec_q4_0_cuda",
-    ] {
-        assert!(
-            failing.iter().any(|f| f == kernel),
-            "{kernel}: {}",
-            status(&report, kernel)
-        );
-    }
+    ];
+    assert_caught(&report, &text, &caught);
     assert_eq!(
         status(&report, "dequantize_block_q4_0_f32"),
         "pass",
@@ -158,26 +117,27 @@ fn a_shuffle_as_if_warps_had_64_lanes_is_caught() {
     );
 }
 
+/// A guard that says no leaves kernels out. (The one guard of `quantized.cu` chooses between `__dp4a` and four multiplies:
+/// whatever it says, results are right.)
 #[test]
 fn a_guard_answered_wrongly_is_caught() {
     let config = wrong_config(
         "guard",
         "guards.toml",
-        "value = 610\nask = \"HIPIFY_HAS_DP4A\"\nalways = true",
-        "value = 610\nask = \"HIPIFY_HAS_DP4A\"\nalways = false",
+        "value = 800\nask = \"HIPIFY_HAS_BF16\"\nalways = true",
+        "value = 800\nask = \"HIPIFY_HAS_BF16\"\nalways = false",
     );
-    let (report, text) = verify(
-        "guard",
-        &config,
-        "{mul_mat_vec_q5_K_*_cuda1,mul_mat_q4_1,get_rows_q4_K}",
-    );
-    let failing = failing(&report, &text);
-    for kernel in ["mul_mat_vec_q5_K_q8_1_cuda1", "mul_mat_q4_1"] {
+    let (report, text) = verify("guard", &config, "fill", "*");
+    for kernel in ["fill_bf16", "copy2d_bf16", "const_set_f8_e4m3"] {
+        assert_eq!(status(&report, kernel), "error", "{kernel}:\n{text}");
         assert!(
-            failing.iter().any(|f| f == kernel),
-            "{kernel}: {}",
-            status(&report, kernel)
+            text.contains(&format!("ERROR {kernel}\n")),
+            "{kernel} is not named:\n{text}"
         );
+        let message = report[kernel]["detail"]["message"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(message.contains("missing"), "{kernel}: {message:?}");
     }
-    assert_eq!(status(&report, "get_rows_q4_K"), "pass", "it asks no guard");
+    assert_eq!(status(&report, "fill_f32"), "pass", "it asks no guard");
 }

@@ -31,6 +31,10 @@ impl Gpu {
             .map(|kernel| kernel.name.as_str())
     }
 
+    pub(crate) fn has(&self, kernel: &str) -> bool {
+        self.kernels.module().has_function(kernel)
+    }
+
     fn buffer(&self, arg: &Arg) -> Result<Option<DeviceBuffer<u8>>, Error> {
         Ok(match arg {
             Arg::Input(bytes) | Arg::InOut(bytes) => Some(self.stream.clone_htod(bytes)?),

@@ -8,6 +8,7 @@ mod case;
 mod compare;
 mod element;
 mod error_bound;
+mod expected;
 mod families;
 mod golden;
 mod gpu;

@@ -224,7 +224,7 @@ fn summary(out: &mut String, report: &Report, style: Style) {
     for (arch, found) in &report.archs {
         let passed = found.count(Status::Pass);
         let total = found.kernels.len();
-        let verdict = if passed == total {
+        let verdict = if passed == total && total > 0 {
             paint(style.good, &format!("{passed} of {total} kernels pass"))
         } else {
             let (failed, errors) = (found.count(Status::Fail), found.count(Status::Error));

@@ -192,11 +192,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every kernel passed.
+    /// Whether every kernel passed, and there was one on every architecture.
     pub fn passed(&self) -> bool {
-        self.archs
-            .values()
-            .all(|arch| arch.count(Status::Pass) == arch.kernels.len())
+        let passed = |arch: &ArchReport| {
+            !arch.kernels.is_empty() && arch.count(Status::Pass) == arch.kernels.len()
+        };
+        !self.archs.is_empty() && self.archs.values().all(passed)
     }
 
     /// Adds the findings of another run, such as one process's share of the architectures.

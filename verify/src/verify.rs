@@ -10,9 +10,11 @@ use codeobject::bundle::Bundle;
 use globset::{Glob, GlobMatcher};
 use hip_loader::{Device, Image, Runtime};
 
+use crate::expected;
+use crate::families;
 use crate::golden::{Golden, GoldenError};
 use crate::gpu::Gpu;
-use crate::report::{ArchReport, DeviceReport, Report};
+use crate::report::{ArchReport, DeviceReport, KernelReport, Report};
 use crate::runner::{Settings, check_kernel};
 
 /// A module's kernels for one or more architectures.
@@ -22,6 +24,8 @@ pub struct ModuleBundle<'a> {
     pub module: &'a str,
     /// An offload bundle, compressed or not.
     pub bytes: &'a [u8],
+    /// What it was built from, such as `candle-kernels 0.11.1`: kernels that this has and the bundle lacks are errors.
+    pub origin: Option<&'a str>,
 }
 
 /// A pattern of kernel names: `*`, `?`, `[a-z]` and `{one,other}`.
@@ -204,7 +208,7 @@ fn verify_on(
     let mut modules = request
         .bundles
         .iter()
-        .map(|bundle| Ok((bundle.module, load(bundle, arch, device)?)))
+        .map(|bundle| Ok((bundle, load(bundle, arch, device)?)))
         .collect::<Result<Vec<_>, VerifyError>>()?;
     let work = select(request.kernels, &modules)?;
     let name = arch.to_string();
@@ -216,8 +220,12 @@ fn verify_on(
             done,
             total: work.len(),
         });
-        let (module, gpu) = &mut modules[*module];
-        let report = check_kernel(gpu, settings, module, symbol)?;
+        let (bundle, gpu) = &mut modules[*module];
+        let report = if gpu.has(symbol) {
+            check_kernel(gpu, settings, bundle.module, symbol)?
+        } else {
+            missing(bundle, symbol)
+        };
         kernels.insert(symbol.clone(), report);
     }
     let runtime = request.runtime;
@@ -263,14 +271,29 @@ fn load(bundle: &ModuleBundle, arch: &TargetId, device: &Device) -> Result<Gpu, 
     )))
 }
 
-/// The kernels to run, each with the place of its module, in the order of the modules and of their names.
+/// The report on a kernel that the module should have.
+fn missing(bundle: &ModuleBundle, symbol: &str) -> KernelReport {
+    let plan = families::plan(symbol);
+    let (family, variant) = plan.map_or_else(Default::default, |p| (p.family, p.variant));
+    let release = bundle.origin.unwrap_or("candle-kernels");
+    let message = format!(
+        "missing: the CUDA build of {release} has this kernel, the code object has not; a preprocessor guard that \
+         was answered wrongly leaves kernels out"
+    );
+    KernelReport::error(bundle.module, &family, &variant, message)
+}
+
+/// The kernels to check, each with the place of its module, in the order of the modules and of their names: those that
+/// the code objects list, and those that they should.
 fn select(
     glob: Option<&KernelGlob>,
-    modules: &[(&str, Gpu)],
+    modules: &[(&ModuleBundle, Gpu)],
 ) -> Result<Vec<(usize, String)>, VerifyError> {
     let all = || {
-        let listed = modules.iter().enumerate();
-        listed.flat_map(|(i, (_, gpu))| gpu.kernels().map(move |symbol| (i, symbol)))
+        modules.iter().enumerate().flat_map(|(i, (bundle, gpu))| {
+            let should = expected::kernels(bundle.origin, bundle.module);
+            gpu.kernels().chain(should).map(move |symbol| (i, symbol))
+        })
     };
     let mut chosen: Vec<(usize, String)> = all()
         .filter(|(_, symbol)| glob.is_none_or(|glob| glob.0.is_match(symbol)))
@@ -284,6 +307,7 @@ fn select(
         return Err(VerifyError::NoKernel { glob, nearest });
     }
     chosen.sort();
+    chosen.dedup();
     Ok(chosen)
 }
 
@@ -291,6 +315,7 @@ fn select(
 fn nearest<'a>(glob: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut ranked: Vec<(usize, &str)> = names.map(|name| (edits(glob, name), name)).collect();
     ranked.sort();
+    ranked.dedup();
     ranked
         .into_iter()
         .take(3)

@@ -110,7 +110,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     };
     let bundles: Vec<ModuleBundle> = bundles
         .iter()
-        .map(|(module, bytes)| ModuleBundle { module, bytes })
+        .map(|built| ModuleBundle {
+            module: &built.module,
+            bytes: &built.bytes,
+            origin: built.origin.as_deref(),
+        })
         .collect();
 
     let request = Request {
@@ -224,10 +228,15 @@ fn emulator() -> Result<PathBuf, Failure> {
     }
 }
 
-type Bundles = Vec<(String, Vec<u8>)>;
+/// A module's bundle and what it was built from.
+struct Built {
+    module: String,
+    bytes: Vec<u8>,
+    origin: Option<String>,
+}
 
 /// The bundles that `asked` selects of those that `hipify-candle build` wrote to a folder.
-fn read_bundles(folder: &Path, config: &Config, asked: &[String]) -> Result<Bundles, Failure> {
+fn read_bundles(folder: &Path, config: &Config, asked: &[String]) -> Result<Vec<Built>, Failure> {
     let manifest = Manifest::read(folder)?.ok_or_else(|| {
         Failure::new(format!("{} has no manifest.json", folder.display()))
             .help("`hipify-candle build --out DIR` writes bundles with their manifest")
@@ -240,10 +249,15 @@ fn read_bundles(folder: &Path, config: &Config, asked: &[String]) -> Result<Bund
     let known = Modules::from_config(config)?.of_tree(files.iter().map(String::as_str));
     let mut bundles = Vec::new();
     for module in modules::select(&known, asked)? {
-        let path = folder.join(&manifest.modules[&module.name].bundle);
+        let entry = &manifest.modules[&module.name];
+        let path = folder.join(&entry.bundle);
         let bytes = fs::read(&path)
             .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        bundles.push((module.name.clone(), bytes));
+        bundles.push(Built {
+            module: module.name.clone(),
+            bytes,
+            origin: entry.origin.clone(),
+        });
     }
     Ok(bundles)
 }
@@ -255,7 +269,7 @@ fn build_bundles(
     global: &Global,
     pipeline: &Pipeline,
     archs: &mut Vec<TargetId>,
-) -> Result<Option<Bundles>, Failure> {
+) -> Result<Option<Vec<Built>>, Failure> {
     let sources = Sources {
         faithful: args.no_fixes,
         ..Sources::default()
@@ -290,7 +304,13 @@ fn build_bundles(
     }
     bundles
         .into_iter()
-        .map(|(module, writer)| Ok((module, writer.to_vec()?)))
+        .map(|(module, writer)| {
+            Ok(Built {
+                module,
+                bytes: writer.to_vec()?,
+                origin: prepared.origin.clone(),
+            })
+        })
         .collect::<Result<_, Failure>>()
         .map(Some)
 }
