@@ -31,7 +31,14 @@ fn increment(
     let len = buffer.len() as u32;
     let config = LaunchConfig::for_elements(len, 256);
     // SAFETY: the kernel writes as many elements as its second argument says.
-    unsafe { stream.launch(kernel).arg(buffer).arg(len as i32).arg(rounds).run(config) }
+    unsafe {
+        stream
+            .launch(kernel)
+            .arg(buffer)
+            .arg(len as i32)
+            .arg(rounds)
+            .run(config)
+    }
 }
 
 #[test]
@@ -71,7 +78,10 @@ fn arguments_of_every_size_arrive() {
             .run(one)
     }
     .unwrap();
-    assert_eq!(stream.clone_dtoh(&out).unwrap(), [-1, -2, -3, -4, 5, 6, 7, 8]);
+    assert_eq!(
+        stream.clone_dtoh(&out).unwrap(),
+        [-1, -2, -3, -4, 5, 6, 7, 8]
+    );
 
     let many = module.function("many").unwrap();
     let mut launch = stream.launch(&many);
@@ -81,7 +91,9 @@ fn arguments_of_every_size_arrive() {
     }
     // SAFETY: the kernel writes one number.
     unsafe { launch.run(one) }.unwrap();
-    let expected = (0..40_i64).map(|value| (value / 8 + 1) * value).sum::<i64>();
+    let expected = (0..40_i64)
+        .map(|value| (value / 8 + 1) * value)
+        .sum::<i64>();
     assert_eq!(stream.clone_dtoh(&out).unwrap()[0], expected);
 }
 
@@ -94,10 +106,17 @@ fn dynamic_shared_memory_and_device_variables_work() {
     let x = stream.clone_htod(&numbers).unwrap();
     let mut sums = stream.alloc_zeros::<i32>(4).unwrap();
     let sum = module.function("block_sum").unwrap();
-    let config = LaunchConfig { grid: [4, 1, 1], block: [256, 1, 1], shared_bytes: 1024 };
+    let config = LaunchConfig {
+        grid: [4, 1, 1],
+        block: [256, 1, 1],
+        shared_bytes: 1024,
+    };
     // SAFETY: the kernel reads 256 numbers a block and writes one.
     unsafe { stream.launch(&sum).arg(&x).arg(&mut sums).run(config) }.unwrap();
-    let expected: Vec<i32> = numbers.chunks(256).map(|chunk| chunk.iter().sum()).collect();
+    let expected: Vec<i32> = numbers
+        .chunks(256)
+        .map(|chunk| chunk.iter().sum())
+        .collect();
     assert_eq!(stream.clone_dtoh(&sums).unwrap(), expected);
 
     let (address, bytes) = module.global("counter").unwrap();
@@ -105,7 +124,13 @@ fn dynamic_shared_memory_and_device_variables_work() {
     assert_ne!(address.0, 0);
     let read = module.function("read_counter").unwrap();
     // SAFETY: the kernel writes one number.
-    unsafe { stream.launch(&read).arg(&mut sums).run(LaunchConfig::new([1; 3], [1; 3])) }.unwrap();
+    unsafe {
+        stream
+            .launch(&read)
+            .arg(&mut sums)
+            .run(LaunchConfig::new([1; 3], [1; 3]))
+    }
+    .unwrap();
     assert_eq!(stream.clone_dtoh(&sums).unwrap()[0], 7);
 }
 
@@ -113,18 +138,32 @@ fn dynamic_shared_memory_and_device_variables_work() {
 fn slices_are_parts_and_ranges_are_checked() {
     let stream = device().new_stream().unwrap();
     let mut buffer = stream.clone_htod(&[0_u32, 1, 2, 3, 4, 5]).unwrap();
-    assert_eq!(stream.clone_dtoh(&buffer.slice(2..=3).unwrap()).unwrap(), [2, 3]);
+    assert_eq!(
+        stream.clone_dtoh(buffer.slice(2..=3).unwrap()).unwrap(),
+        [2, 3]
+    );
     assert!(buffer.slice(2..7).is_err());
     assert!(buffer.slice_mut(7..).is_err());
     #[allow(clippy::reversed_empty_ranges)]
     let reversed = buffer.slice(4..2).unwrap_err().to_string();
     assert_eq!(reversed, "elements 4..2 of a buffer of 6");
     let (first, mut second) = buffer.as_slice_mut().split_at_mut(4).unwrap();
-    stream.memcpy_dtod(first.as_slice().slice(..2).unwrap(), &mut second).unwrap();
+    stream
+        .memcpy_dtod(first.as_slice().slice(..2).unwrap(), &mut second)
+        .unwrap();
     assert_eq!(stream.clone_dtoh(&buffer).unwrap(), [0, 1, 2, 3, 0, 1]);
     let bytes = buffer.as_slice().cast::<u8>().unwrap();
-    assert_eq!((bytes.len(), bytes.slice(4..5).unwrap().cast::<u16>().is_err()), (24, true));
-    assert!(bytes.slice(1..5).unwrap().cast::<u32>().is_err(), "not aligned");
+    assert_eq!(
+        (
+            bytes.len(),
+            bytes.slice(4..5).unwrap().cast::<u16>().is_err()
+        ),
+        (24, true)
+    );
+    assert!(
+        bytes.slice(1..5).unwrap().cast::<u32>().is_err(),
+        "not aligned"
+    );
     assert!(stream.memcpy_htod(&[1_u32, 2], &mut buffer).is_err());
     let empty = stream.clone_htod::<f32>(&[]).unwrap();
     assert!(empty.is_empty() && stream.clone_dtoh(&empty).unwrap().is_empty());
@@ -144,7 +183,10 @@ fn uses_on_many_streams_are_one_after_another() {
     let copy = streams[3].clone_dtod(&buffer).unwrap();
     increment(&streams[1], &kernel, &mut buffer, 50).unwrap();
     assert_eq!(streams[2].clone_dtoh(&copy).unwrap(), [40; 2000]);
-    assert_eq!(device.default_stream().clone_dtoh(&buffer).unwrap(), [41; 2000]);
+    assert_eq!(
+        device.default_stream().clone_dtoh(&buffer).unwrap(),
+        [41; 2000]
+    );
 }
 
 #[test]
@@ -165,7 +207,13 @@ fn pinned_copies_do_not_wait_and_are_waited_for() {
     }
     host.as_mut_slice().unwrap()[0] += 10;
     assert_eq!(host.as_slice().unwrap()[..2], [15, 5]);
-    assert!(PinnedBuffer::<u8>::zeroed(&device, 0).unwrap().as_slice().unwrap().is_empty());
+    assert!(
+        PinnedBuffer::<u8>::zeroed(&device, 0)
+            .unwrap()
+            .as_slice()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -179,16 +227,23 @@ fn events_and_callbacks_come_after_the_work_before_them() {
     increment(&stream, &kernel, &mut buffer, 500).unwrap();
     let called = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&called);
-    stream.on_reached(move || counter.store(1, Ordering::SeqCst)).unwrap();
+    stream
+        .on_reached(move || counter.store(1, Ordering::SeqCst))
+        .unwrap();
     // A panic goes no further than the callback.
-    stream.on_reached(|| panic!("this panic is part of a test")).unwrap();
+    stream
+        .on_reached(|| panic!("this panic is part of a test"))
+        .unwrap();
     let stop = stream.record(EventTiming::Enabled).unwrap();
     stop.synchronize().unwrap();
     assert_eq!(called.load(Ordering::SeqCst), 1);
     assert!(start.is_reached().unwrap() && stop.is_reached().unwrap());
     assert!(stop.elapsed(&start).unwrap().as_nanos() > 0);
     assert!(stream.is_idle().unwrap());
-    let priority = StreamOptions { priority: Some(-1), blocking: true };
+    let priority = StreamOptions {
+        priority: Some(-1),
+        blocking: true,
+    };
     Stream::new(&device, priority).unwrap().priority().unwrap();
 }
 
@@ -206,7 +261,11 @@ fn a_graph_does_its_work_as_often_as_it_is_launched() {
             increment(stream, &kernel, &mut buffer, 5)
         })
         .unwrap();
-    assert_eq!(stream.clone_dtoh(&buffer).unwrap(), [0; 1000], "recorded, not run");
+    assert_eq!(
+        stream.clone_dtoh(&buffer).unwrap(),
+        [0; 1000],
+        "recorded, not run"
+    );
     assert_eq!(graph.node_count().unwrap(), 2);
     let exec = graph.instantiate().unwrap();
     drop(graph);
@@ -219,7 +278,11 @@ fn a_graph_does_its_work_as_often_as_it_is_launched() {
         stream.alloc_zeros::<u8>(1).map(drop)
     });
     assert!(error.is_err());
-    assert_eq!(stream.clone_dtoh(&buffer).unwrap(), [6; 1000], "the stream works again");
+    assert_eq!(
+        stream.clone_dtoh(&buffer).unwrap(),
+        [6; 1000],
+        "the stream works again"
+    );
 }
 
 #[test]

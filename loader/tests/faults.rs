@@ -34,7 +34,7 @@ fn everything(runtime: &Runtime, options: DeviceOptions) -> Result<(), Error> {
     stream.memset_bytes(&mut buffer, 0xFF)?;
     assert_eq!(stream.clone_dtoh(&buffer)?, [u32::MAX; 3]);
     let shared = stream.clone_htod(&[4_u8; 100])?.into_shared()?;
-    assert_eq!(other.clone_dtoh(&shared.slice(..2)?)?, [4, 4]);
+    assert_eq!(other.clone_dtoh(shared.slice(..2)?)?, [4, 4]);
 
     // Pinned memory.
     let mut pinned = PinnedBuffer::<u32>::zeroed(&device, 3)?;

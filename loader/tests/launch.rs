@@ -30,10 +30,10 @@ fn arguments_are_checked_against_the_code_object() {
     let x = stream.alloc_zeros::<f32>(64).unwrap();
     let mut y = stream.alloc_zeros::<f32>(64).unwrap();
     let config = LaunchConfig::for_elements(64, 64);
-    // SAFETY: the stub runs no kernel.
     let with = |run: &mut dyn FnMut(&mut hip_loader::LaunchBuilder<'_>)| {
         let mut launch = stream.launch(&saxpy);
         run(&mut launch);
+        // SAFETY: the stub runs no kernel.
         unsafe { launch.run(config) }
     };
 

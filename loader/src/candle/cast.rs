@@ -107,7 +107,12 @@ fn cast<T: DeviceElement, U: DeviceElement>(
         let target = to.slice_mut(first..first + count)?;
         let mut launch = stream.launch(kernel);
         // A null pointer for dimensions and strides says that elements follow each other.
-        launch.arg(count).arg(0_usize).arg(DevicePtr::NULL).arg(source).arg(target);
+        launch
+            .arg(count)
+            .arg(0_usize)
+            .arg(DevicePtr::NULL)
+            .arg(source)
+            .arg(target);
         // SAFETY: the kernel reads and writes as many elements as its first argument says.
         unsafe { launch.run(LaunchConfig::for_elements(count as u32, BLOCK)) }?;
     }

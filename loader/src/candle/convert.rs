@@ -26,7 +26,9 @@ macro_rules! types {
     };
 }
 
-types!(F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q2K, Q3K, Q4K, Q5K, Q6K, Q8K);
+types!(
+    F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1, Q2K, Q3K, Q4K, Q5K, Q6K, Q8K
+);
 
 /// An error of this crate as candle carries foreign ones: [`candle_core::Error::Wrapped`].
 pub(super) fn wrap(error: impl Into<Error>) -> candle_core::Error {
@@ -38,7 +40,7 @@ pub(super) trait WrapErr<T> {
     fn w(self) -> candle_core::Result<T>;
 }
 
-impl<T, E: Into<Error>> WrapErr<T> for std::result::Result<T, E> {
+impl<T, E: Into<Error>> WrapErr<T> for Result<T, E> {
     fn w(self) -> candle_core::Result<T> {
         self.map_err(wrap)
     }

@@ -14,7 +14,10 @@ fn bytes(blocks: &dyn QuantizedType) -> Vec<u8> {
 /// Candle asserts this in debug builds and computes nonsense in others.
 fn whole_blocks(elements: usize, dtype: GgmlDType) -> candle_core::Result<()> {
     if !elements.is_multiple_of(dtype.block_size()) {
-        bail!("{elements} elements are no whole number of {dtype:?} blocks of {}", dtype.block_size())
+        bail!(
+            "{elements} elements are no whole number of {dtype:?} blocks of {}",
+            dtype.block_size()
+        )
     }
     Ok(())
 }
@@ -60,11 +63,13 @@ pub(super) fn dequantize(
     // Candle wants the bytes of a `Vec` of blocks, aligned for them; a copy in 64-bit words is.
     let mut words = vec![0_u64; blocks.len().div_ceil(size_of::<u64>())];
     // SAFETY: the words have at least as many bytes, which may have any value.
-    let aligned = unsafe {
-        std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), blocks.len())
-    };
+    let aligned =
+        unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), blocks.len()) };
     aligned.copy_from_slice(blocks);
-    match dtype.from_data(Cow::Borrowed(aligned)).dequantize(elements)? {
+    match dtype
+        .from_data(Cow::Borrowed(aligned))
+        .dequantize(elements)?
+    {
         CpuStorage::F32(elements) => Ok(elements),
         other => bail!("candle dequantized {dtype:?} to something else than f32: {other:?}"),
     }

@@ -18,7 +18,10 @@ pub struct Kernels {
 impl Kernels {
     /// The bundle of `quantized.cu`.
     pub fn new(quantized: Image) -> Self {
-        Self { quantized, cast: None }
+        Self {
+            quantized,
+            cast: None,
+        }
     }
 
     /// Adds the bundle of `cast.cu`. Without it activations of f16 and bf16 are converted on the CPU.
@@ -72,7 +75,9 @@ impl HipDevice {
             casts,
             force_dmmv: Arc::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The same kernels with a new stream.
@@ -81,8 +86,13 @@ impl HipDevice {
     /// What the library answers.
     pub fn with_new_stream(&self) -> Result<Self, Error> {
         let stream = self.inner.stream.device().new_stream()?;
-        let inner = Inner { stream, ..Inner::clone(&self.inner) };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            stream,
+            ..Inner::clone(&self.inner)
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The context.

@@ -47,7 +47,11 @@ impl GgufFile {
         let bytes =
             unsafe { memmap2::Mmap::map(&file) }.map_err(|error| with_path(error.into()))?;
         let content = Content::read(&mut Cursor::new(&bytes[..])).map_err(with_path)?;
-        Ok(Self { path, content, bytes })
+        Ok(Self {
+            path,
+            content,
+            bytes,
+        })
     }
 
     /// The file.
@@ -76,12 +80,17 @@ impl GgufFile {
         };
         let block = info.ggml_dtype.block_size();
         let dims = info.shape.dims();
-        let elements = dims.iter().try_fold(1_usize, |count, &dim| count.checked_mul(dim));
+        let elements = dims
+            .iter()
+            .try_fold(1_usize, |count, &dim| count.checked_mul(dim));
         let size = elements
             .filter(|elements| elements.is_multiple_of(block))
             .and_then(|elements| (elements / block).checked_mul(info.ggml_dtype.type_size()));
         let Some(size) = size else {
-            bail!("{file}: `{name}` of {dims:?} is no whole number of {:?} blocks", info.ggml_dtype)
+            bail!(
+                "{file}: `{name}` of {dims:?} is no whole number of {:?} blocks",
+                info.ggml_dtype
+            )
         };
         let range = self
             .content
@@ -132,7 +141,13 @@ impl GgufFile {
             let tensor = self.tensor(name, device)?;
             bytes += tensor.storage().storage_size_in_bytes() as u64;
             loaded.insert(name.clone(), tensor);
-            progress(Progress { name, tensors: loaded.len(), total_tensors, bytes, total_bytes });
+            progress(Progress {
+                name,
+                tensors: loaded.len(),
+                total_tensors,
+                bytes,
+                total_bytes,
+            });
         }
         Ok(loaded)
     }

@@ -8,7 +8,7 @@ use half::{bf16, f16};
 
 use super::cast::{Half, narrow, widen};
 use super::convert::WrapErr;
-use super::{HipDevice, HipDType, HipStorage, Result, cpu};
+use super::{HipDType, HipDevice, HipStorage, Result, cpu};
 use crate::gguf::{GgmlType, Operation, Weights};
 use crate::safe::{DeviceBuffer, DeviceSlice};
 
@@ -36,9 +36,8 @@ pub fn load_quantized<T: CandleBlock + Send + Sync + 'static>(
     data: &[T],
 ) -> Result<QHipStorage> {
     // SAFETY: candle's blocks are structures of integers without padding.
-    let bytes = unsafe {
-        std::slice::from_raw_parts(data.as_ptr().cast::<u8>(), size_of_val(data))
-    };
+    let bytes =
+        unsafe { std::slice::from_raw_parts(data.as_ptr().cast::<u8>(), size_of_val(data)) };
     QHipStorage::from_data(device, bytes, T::DTYPE)
 }
 
@@ -49,7 +48,10 @@ impl QHipStorage {
     /// Bytes that are no whole number of blocks, or what the library answers.
     pub fn from_data(device: &HipDevice, data: &[u8], dtype: GgmlDType) -> Result<Self> {
         let weights = Weights::upload(device.stream(), dtype.into(), data).w()?;
-        Ok(Self { weights, device: device.clone() })
+        Ok(Self {
+            weights,
+            device: device.clone(),
+        })
     }
 
     /// Weights of zero bytes, for at least `el_count` elements.
@@ -58,7 +60,10 @@ impl QHipStorage {
     /// What the library answers.
     pub fn zeros(device: &HipDevice, el_count: usize, dtype: GgmlDType) -> Result<Self> {
         let weights = Weights::zeros(device.stream(), dtype.into(), el_count).w()?;
-        Ok(Self { weights, device: device.clone() })
+        Ok(Self {
+            weights,
+            device: device.clone(),
+        })
     }
 
     /// The type of the blocks.
@@ -105,7 +110,12 @@ impl QHipStorage {
     /// # Errors
     /// None; candle's function has a result.
     pub fn device_ptr_with_guard(&self) -> Result<(*const u8, PtrGuard<'_>)> {
-        Ok((self.device_ptr()?, PtrGuard { borrowed: PhantomData }))
+        Ok((
+            self.device_ptr()?,
+            PtrGuard {
+                borrowed: PhantomData,
+            },
+        ))
     }
 
     fn replace(&mut self, data: &[u8]) -> Result<()> {
@@ -114,7 +124,10 @@ impl QHipStorage {
     }
 
     fn download_f32(&self, src: &HipStorage) -> Result<Vec<f32>> {
-        self.device.stream().clone_dtoh(src.as_hip_slice::<f32>()?).w()
+        self.device
+            .stream()
+            .clone_dtoh(src.as_hip_slice::<f32>()?)
+            .w()
     }
 
     /// Replaces the weights by those that candle-core quantizes from elements in device memory, on the CPU.
@@ -138,7 +151,9 @@ impl QHipStorage {
     ) -> Result<()> {
         let elements = self.download_f32(src)?;
         let (weights, dtype) = (imatrix_weights, self.dtype());
-        self.replace(&cpu::quantize_imatrix(&elements, weights, n_per_row, dtype)?)
+        self.replace(&cpu::quantize_imatrix(
+            &elements, weights, n_per_row, dtype,
+        )?)
     }
 
     /// As [`QHipStorage::quantize`], from elements in host memory.
@@ -160,12 +175,20 @@ impl QHipStorage {
         n_per_row: usize,
     ) -> Result<()> {
         let (elements, dtype) = (src.as_slice::<f32>()?, self.dtype());
-        self.replace(&cpu::quantize_imatrix(elements, imatrix_weights, n_per_row, dtype)?)
+        self.replace(&cpu::quantize_imatrix(
+            elements,
+            imatrix_weights,
+            n_per_row,
+            dtype,
+        )?)
     }
 
     fn check_count(&self, elem_count: usize) -> Result<()> {
         if elem_count != self.weights.elements() {
-            bail!("{elem_count} elements were asked for, the storage has {}", self.weights.elements())
+            bail!(
+                "{elem_count} elements were asked for, the storage has {}",
+                self.weights.elements()
+            )
         }
         Ok(())
     }
@@ -178,7 +201,10 @@ impl QHipStorage {
         self.check_count(elem_count)?;
         let stream = self.device.stream();
         let buffer = if Operation::DequantizeF32.supports(self.weights.dtype()) {
-            self.device.kernels().dequantize_f32(stream, &self.weights).w()?
+            self.device
+                .kernels()
+                .dequantize_f32(stream, &self.weights)
+                .w()?
         } else {
             stream.clone_htod(&self.dequantize_on_cpu()?).w()?
         };
@@ -193,10 +219,15 @@ impl QHipStorage {
         self.check_count(elem_count)?;
         let stream = self.device.stream();
         let buffer = if Operation::DequantizeF16.supports(self.weights.dtype()) {
-            self.device.kernels().dequantize_f16(stream, &self.weights).w()?
+            self.device
+                .kernels()
+                .dequantize_f16(stream, &self.weights)
+                .w()?
         } else {
             let elements = self.dequantize_on_cpu()?;
-            stream.clone_htod(&elements.into_iter().map(f16::from_f32).collect::<Vec<_>>()).w()?
+            stream
+                .clone_htod(&elements.into_iter().map(f16::from_f32).collect::<Vec<_>>())
+                .w()?
         };
         Ok(HipStorage::wrap(buffer, self.device.clone()))
     }
@@ -351,7 +382,9 @@ impl QHipStorage {
         let path = self.device.matmul_path();
         let (stream, kernels) = (self.device.stream(), self.device.kernels());
         let out = self.with_f32("quantized-matmul", storage, layout, |activations| {
-            kernels.matmul_by(path, stream, &self.weights, rows, columns, activations).w()
+            kernels
+                .matmul_by(path, stream, &self.weights, rows, columns, activations)
+                .w()
         })?;
         Ok((out, shape.into()))
     }

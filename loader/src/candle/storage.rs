@@ -156,7 +156,10 @@ fn unsupported(dtype: DType) -> candle_core::Error {
 impl HipStorage {
     /// Puts a name on memory that was made elsewhere.
     pub fn wrap<T: HipDType>(buffer: DeviceBuffer<T>, device: HipDevice) -> Self {
-        Self { slice: T::wrap(buffer), device }
+        Self {
+            slice: T::wrap(buffer),
+            device,
+        }
     }
 
     /// The memory, whose elements have to be `T`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{CpuStorage, CustomOp1, Device, DType, Layout, Module, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Module, Shape, Tensor, bail};
 
 use super::{HipDevice, HipStorage, QHipStorage, Result};
 
@@ -31,13 +31,18 @@ impl QHipTensor {
         let block = storage.dtype().block_size();
         match shape.dims().last() {
             Some(last) if last.is_multiple_of(block) => {}
-            _ => bail!("{:?} weights of {shape:?}: the last dimension has to be a multiple of {block}", storage.dtype()),
+            _ => bail!(
+                "{:?} weights of {shape:?}: the last dimension has to be a multiple of {block}",
+                storage.dtype()
+            ),
         }
         let elements = storage.weights().elements();
         if shape.elem_count() != elements {
             bail!("weights of {shape:?} in a storage of {elements} elements")
         }
-        Ok(Self { inner: Arc::new(Inner { storage, shape }) })
+        Ok(Self {
+            inner: Arc::new(Inner { storage, shape }),
+        })
     }
 
     /// Copies a tensor of candle's to the device.
@@ -54,7 +59,10 @@ impl QHipTensor {
     /// # Errors
     /// What candle answers, or what the library answers.
     pub fn quantize(src: &Tensor, dtype: GgmlDType, device: &HipDevice) -> Result<Self> {
-        Self::from_qtensor(&QTensor::quantize(&src.to_device(&Device::Cpu)?, dtype)?, device)
+        Self::from_qtensor(
+            &QTensor::quantize(&src.to_device(&Device::Cpu)?, dtype)?,
+            device,
+        )
     }
 
     /// The shape.
@@ -82,7 +90,10 @@ impl QHipTensor {
     /// # Errors
     /// What the library answers.
     pub fn dequantize(&self) -> Result<Tensor> {
-        let storage = self.inner.storage.dequantize(self.inner.shape.elem_count())?;
+        let storage = self
+            .inner
+            .storage
+            .dequantize(self.inner.shape.elem_count())?;
         tensor(&storage, self.inner.shape.clone())
     }
 
@@ -91,7 +102,10 @@ impl QHipTensor {
     /// # Errors
     /// What the library answers.
     pub fn dequantize_f16(&self) -> Result<Tensor> {
-        let storage = self.inner.storage.dequantize_f16(self.inner.shape.elem_count())?;
+        let storage = self
+            .inner
+            .storage
+            .dequantize_f16(self.inner.shape.elem_count())?;
         tensor(&storage, self.inner.shape.clone())
     }
 
@@ -135,7 +149,10 @@ impl QHipTensor {
     /// A copy of the elements that a contiguous layout names, and their layout in the copy.
     fn upload_part(&self, storage: &CpuStorage, layout: &Layout) -> Result<(HipStorage, Layout)> {
         let Some((first, end)) = layout.contiguous_offsets() else {
-            return Err(candle_core::Error::RequiresContiguous { op: "quantized-upload" }.bt());
+            return Err(candle_core::Error::RequiresContiguous {
+                op: "quantized-upload",
+            }
+            .bt());
         };
         let part = part(storage, first, end)?;
         let storage = HipStorage::from_cpu_storage(self.device(), &part)?;
@@ -182,7 +199,10 @@ impl CustomOp1 for QHipTensor {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (storage, layout) = self.upload_part(storage, layout)?;
-        let (out, shape) = self.inner.storage.fwd(&self.inner.shape, &storage, &layout)?;
+        let (out, shape) = self
+            .inner
+            .storage
+            .fwd(&self.inner.shape, &storage, &layout)?;
         Ok((out.to_cpu_storage()?, shape))
     }
 }

@@ -1,0 +1,126 @@
+//! What the loader adds to a call of the library, measured with a library whose functions return at once.
+//!
+//!     cargo run --release -p hip-loader --example cost -- [BUNDLE]
+//!
+//! With a bundle, such as that of `quantized.cu`, loading it is measured too; it needs a code object for gfx1100.
+//! Each figure is the fastest of several runs of many calls: what disturbs a run makes it slower, never faster.
+
+use std::ffi::c_void;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use hip_loader::{Image, LaunchConfig, Module, Runtime};
+
+const RUNS: usize = 30;
+const CALLS: u32 = 200_000;
+
+/// Nanoseconds of a call.
+fn measure(mut call: impl FnMut()) -> f64 {
+    let mut fastest = f64::INFINITY;
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            call();
+        }
+        fastest = fastest.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS));
+    }
+    fastest
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir()?;
+    let stub = folder.path().join("libamdhip64.so");
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O2", "-DSTUB_SILENT", "-o"])
+        .args([&stub, &here.join("tests/stub/hip.c")])
+        .status()?;
+    if !compiled.success() {
+        return Err("the C compiler failed".into());
+    }
+
+    let device = Runtime::open(&stub)?.device(0)?;
+    let stream = device.new_stream()?;
+    let image = Image::open(here.join("tests/data/kernels.hipfb"))?;
+    let start = Instant::now();
+    let module = Module::load(&device, &image)?;
+    let load = start.elapsed();
+    let saxpy = module.function("saxpy")?;
+    let x = stream.alloc_zeros::<f32>(1000)?;
+    let mut y = stream.alloc_zeros::<f32>(1000)?;
+    let config = LaunchConfig::for_elements(1000, 256);
+
+    let launch = device.runtime().api().hipModuleLaunchKernel;
+    let (mut a, mut from, mut to, mut n) = (2.0_f32, x.ptr().0, y.ptr().0, 1000_i32);
+    let direct = measure(|| {
+        let mut params: [*mut c_void; 4] = [
+            (&raw mut a).cast(),
+            (&raw mut from).cast(),
+            (&raw mut to).cast(),
+            (&raw mut n).cast(),
+        ];
+        // SAFETY: the library of this program runs nothing.
+        let status = unsafe {
+            launch(
+                saxpy.raw(),
+                4,
+                1,
+                1,
+                256,
+                1,
+                1,
+                0,
+                stream.raw(),
+                params.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        };
+        assert!(black_box(status).0 == 0);
+    });
+    let built = measure(|| {
+        // SAFETY: the library of this program runs nothing.
+        let launched = unsafe {
+            stream
+                .launch(&saxpy)
+                .arg(2.0_f32)
+                .arg(&x)
+                .arg(&mut y)
+                .arg(1000_i32)
+                .run(config)
+        };
+        assert!(black_box(launched).is_ok());
+    });
+    let found = measure(|| {
+        assert!(black_box(module.function(black_box("saxpy"))).is_ok());
+    });
+    let buffer = measure(|| {
+        // SAFETY: nothing depends on the contents.
+        assert!(unsafe { stream.alloc::<f32>(black_box(1000)) }.is_ok());
+    });
+
+    println!("hipModuleLaunchKernel, called directly       {direct:7.1} ns");
+    println!(
+        "the same through LaunchBuilder               {built:7.1} ns, {:.1} ns more",
+        built - direct
+    );
+    println!("Module::function, the second time            {found:7.1} ns");
+    println!("a buffer from the stream's own memory        {buffer:7.1} ns, dropped again");
+    report("kernels.hipfb", &module, load);
+    if let Some(bundle) = std::env::args().nth(1) {
+        let start = Instant::now();
+        let module = Module::load(&device, &Image::open(&bundle)?)?;
+        report(&bundle, &module, start.elapsed());
+    }
+    Ok(())
+}
+
+fn report(bundle: &str, module: &Module, load: Duration) {
+    println!(
+        "Module::load of {bundle}: {} bytes of code object, {} kernels, {:.0} us",
+        module.code_object().len(),
+        module.kernels().len(),
+        load.as_secs_f64() * 1e6
+    );
+}
