@@ -56,9 +56,21 @@ fn host_program(source: &Path, folder: &Path) -> Result<PathBuf> {
 /// Compiles a HIP file for one architecture; only `-O1`, because only the front end's and the instruction selection's
 /// objections count here.
 fn device_object(source: &Path, arch: &str, macros: &[String], object: &Path) -> Result {
-    let toolchain = Toolchain::find()?;
+    compile(&Toolchain::find()?, None, source, arch, macros, object)
+}
+
+/// As [`device_object`]; `hip` is an installation whose HIP headers are taken instead of the toolchain's.
+fn compile(
+    toolchain: &Toolchain,
+    hip: Option<&Path>,
+    source: &Path,
+    arch: &str,
+    macros: &[String],
+    object: &Path,
+) -> Result {
     run(Command::new(&toolchain.hipcc)
         .envs(toolchain.environment())
+        .envs(hip.map(|path| ("HIP_PATH", path)))
         .args([
             "--cuda-device-only",
             "--no-gpu-bundle-output",
@@ -265,6 +277,42 @@ fn the_header_compiles_for_every_kind_of_target() -> Result {
             &arch,
             &macros,
             &object,
+        )?;
+    }
+    Ok(())
+}
+
+/// The same header, with the headers of a later HIP; a static assertion sees to it that they are the ones that are read.
+#[test]
+fn the_header_compiles_with_a_later_hip() -> Result {
+    let toolchain = Toolchain::find()?;
+    let checkout = here().parent().ok_or("no parent")?.to_owned();
+    let hip = checkout.join("target/rocm-6.4-headers");
+    if !hip.join("include/hip/hip_version.h").is_file() {
+        return Err(format!(
+            "no HIP headers at {}; `cargo xtask setup` fetches them",
+            hip.display()
+        )
+        .into());
+    }
+    let rules = Rules::load()?;
+    let architectures = Architectures::from_config(&Config::embedded())?;
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("later.hip");
+    std::fs::write(
+        &source,
+        "#include <hip/hip_version.h>\nstatic_assert(HIP_VERSION_MAJOR >= 6, \"an earlier HIP\");\n#include \"device.hip\"\n",
+    )?;
+    for name in ["gfx90a", "gfx1030", "gfx1100", "gfx1201"] {
+        let arch = architectures.get(name).ok_or("unknown architecture")?;
+        let macros = architectures.macros(arch, rules.guards())?;
+        compile(
+            &toolchain,
+            Some(&hip),
+            &source,
+            name,
+            &macros,
+            &folder.path().join(name),
         )?;
     }
     Ok(())

@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{INFLUENTIAL_VARIABLES, Toolchain, ToolchainError};
 
+/// By this file of an installation clang recognises HIP and its version.
+const HIP_VERSION_FILE: &str = "share/hip/version";
+
 /// The compiler's name for itself, without the folder that it lies in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -116,8 +119,8 @@ impl Toolchain {
     }
 
     /// A digest of what decides the bytes of a code object for `processor` besides sources, headers and flags: the
-    /// compiler's version, the device libraries that are linked in, and the [`INFLUENTIAL_VARIABLES`]. The same on
-    /// every machine that has the same compiler and libraries.
+    /// compiler's version, the device libraries that are linked in, whether clang recognises HIP, and the
+    /// [`INFLUENTIAL_VARIABLES`]. The same on every machine that has the same compiler and libraries.
     ///
     /// # Errors
     /// [`ToolchainError`] if clang can't be run or a library can't be read.
@@ -141,6 +144,11 @@ impl Toolchain {
                 hash.update(&bytes);
             }
         }
+        // Clang includes its HIP runtime wrapper only where it recognises an installation of HIP by this file.
+        hash.update(format!(
+            "\nwrapper={}",
+            self.root.join(HIP_VERSION_FILE).is_file()
+        ));
         for name in INFLUENTIAL_VARIABLES {
             if let Some(value) = std::env::var_os(name) {
                 hash.update(format!("\n{name}={}", value.to_string_lossy()));

@@ -18,6 +18,10 @@ use super::{Need, Plan, SetupError, io_error, relative};
 /// Name of the file that says that a tree is complete and what it was made from.
 const STAMP: &str = ".info/hipify-candle.json";
 
+/// Where clang looks for HIP's version. Without this file it takes the prefix for no HIP installation, and includes
+/// neither its HIP runtime wrapper nor what that brings (`min`, `max`, the math functions).
+const HIP_VERSION: &str = "share/hip/version";
+
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     /// Digest of the part of `config/toolchain.toml` that the tree follows.
@@ -84,6 +88,7 @@ pub(super) fn complete_rocm(
     let keys = [
         "bin/hipcc",
         "include/hip/hip_version.h",
+        HIP_VERSION,
         "amdgcn/bitcode/ocml.bc",
         "llvm/bin/clang",
         "llvm/lib",
@@ -102,6 +107,7 @@ pub(super) fn complete_rocm(
 
     copy_tree(&unpacked.join("usr/include"), &tree.join("include"))?;
     copy_tree(&unpacked.join("usr/bin"), &tree.join("bin"))?;
+    copy_tree(&unpacked.join("usr/share/hip"), &tree.join("share/hip"))?;
     let libraries = device_libraries(&unpacked)?;
     let bitcode = tree.join("amdgcn/bitcode");
     copy_tree(&libraries, &bitcode)?;
@@ -120,7 +126,7 @@ pub(super) fn complete_rocm(
 }
 
 /// Unpacks headers of a later HIP beside the prefix, for the device header's compile test. An archive that has moved
-/// on is no reason to stop: the test says that it was left out.
+/// on is no reason to stop here; the test fails without them and says so.
 pub(super) fn complete_newer_headers(
     plan: &Plan,
     release: &Release,
@@ -130,14 +136,14 @@ pub(super) fn complete_newer_headers(
     let packages = plan.unpacked(Need::Tests);
     let digest = digest_of(&packages)?;
     let place = prefix.with_file_name("rocm-6.4-headers");
-    if is_complete(&place, &digest, &["include/hip/hip_version.h"]) {
+    if is_complete(&place, &digest, &["include/hip/hip_version.h", HIP_VERSION]) {
         return Ok(false);
     }
     println!("set-up: unpacking into {}:", relative(&place).display());
     let fetched = match archive::fetch(&packages, release, work) {
         Ok(fetched) => fetched,
         Err(error @ SetupError::Version { .. }) => {
-            println!("  warning: {error}; tests against these headers are left out");
+            println!("  warning: {error}; the test against these headers will fail");
             return Ok(false);
         }
         Err(error) => return Err(error),
@@ -146,6 +152,7 @@ pub(super) fn complete_newer_headers(
     let unpacked = staging.unpack(&fetched)?;
     let tree = staging.path.join("tree");
     copy_tree(&unpacked.join("usr/include"), &tree.join("include"))?;
+    copy_tree(&unpacked.join("usr/share/hip"), &tree.join("share/hip"))?;
     Stamp::new(digest, &fetched).write(&tree)?;
     settle(&tree, &place)?;
     Ok(true)
