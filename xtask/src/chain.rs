@@ -112,6 +112,11 @@ fn release_folder() -> PathBuf {
         .unwrap_or_else(|| checkout().join("target/release"))
 }
 
+/// The command, as the chain builds it.
+fn tool() -> PathBuf {
+    release_folder().join(format!("hipify-candle{}", env::consts::EXE_SUFFIX))
+}
+
 /// `cargo xtask run`.
 pub fn run() -> Result<ExitCode, ChainError> {
     let mut steps = Steps::new();
@@ -130,7 +135,7 @@ pub fn run() -> Result<ExitCode, ChainError> {
             "amdgpu-emulator",
         ],
     )?;
-    let tool = release_folder().join(format!("hipify-candle{}", env::consts::EXE_SUFFIX));
+    let tool = tool();
     steps.run("fetch", &tool, &["fetch"])?;
     steps.run("translate", &tool, &["translate", "--module", "ptx"])?;
     steps.run(
@@ -168,6 +173,23 @@ pub fn test() -> Result<ExitCode, ChainError> {
     steps
         .environment
         .push(("HIP_LOADER_LIB", release_folder().join(emulator)));
+    // The loader's tests take bundles as a user would, from a build: wavefronts of 32 and of 64, and the latest family.
+    let bundles = checkout().join("target/tests/loader-bundles");
+    let out = bundles.display().to_string();
+    steps.run(
+        "bundles for the loader",
+        &tool(),
+        &[
+            "build",
+            "--arch",
+            "gfx1100,gfx90a,gfx1201",
+            "--module",
+            "quantized,cast",
+            "--out",
+            &out,
+        ],
+    )?;
+    steps.environment.push(("HIP_LOADER_TEST_BUNDLES", bundles));
     steps.run(
         "cargo test",
         &cargo(),

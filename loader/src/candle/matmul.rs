@@ -1,8 +1,9 @@
 //! A layer of a model: weights on the device, tensors on the CPU.
 
 use candle_core::quantized::QTensor;
-use candle_core::{CpuStorage, CustomOp1, Layout, Module, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Module, Shape, Tensor, bail};
 
+use super::tensor::{part, tensor_of};
 use super::{HipDevice, QHipStorage, QHipTensor, Result};
 
 /// Candle's `QMatMul` with weights on the device.
@@ -53,8 +54,7 @@ impl Module for QHipMatMul {
         match self {
             Self::Quantized(weights) => weights.forward(&xs.contiguous()?),
             Self::Tensor(weights) => {
-                let dtype = xs.dtype();
-                let weights = weights.to_dtype(dtype)?;
+                let weights = weights.to_dtype(xs.dtype())?;
                 let weights = match xs.rank() {
                     0..=2 => weights.t()?,
                     rank => weights.broadcast_left(&xs.dims()[..rank - 2])?.t()?,
@@ -73,11 +73,17 @@ impl CustomOp1 for QHipMatMul {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         match self {
             Self::Quantized(weights) => weights.cpu_fwd(storage, layout),
-            Self::Tensor(_) => Err(candle_core::Error::Msg(
-                "weights that are not quantized are multiplied by `forward`, not as a custom operation"
-                    .to_owned(),
-            )
-            .bt()),
+            Self::Tensor(_) => {
+                let xs = tensor_of(part(storage, layout)?, layout.shape().clone())?;
+                let product = self.forward(&xs)?;
+                let (storage, layout) = product.storage_and_layout();
+                match &*storage {
+                    candle_core::Storage::Cpu(storage) => {
+                        Ok((part(storage, layout)?, product.shape().clone()))
+                    }
+                    _ => bail!("the product of tensors on the CPU is somewhere else"),
+                }
+            }
         }
     }
 }

@@ -7,10 +7,10 @@ use candle_core::{CpuStorage, DType, Layout, Shape, bail};
 use half::{bf16, f16};
 
 use super::cast::{Half, narrow, widen};
-use super::convert::WrapErr;
+use super::convert::{WrapErr, wrap};
 use super::{HipDType, HipDevice, HipStorage, Result, cpu};
 use crate::gguf::{GgmlType, Operation, Weights};
-use crate::safe::{DeviceBuffer, DeviceSlice};
+use crate::safe::{DeviceBuffer, DeviceSlice, Error};
 
 /// Quantized weights in device memory, with the methods of candle's `QCudaStorage`.
 ///
@@ -74,6 +74,21 @@ impl QHipStorage {
     /// Where the weights are.
     pub fn device(&self) -> &HipDevice {
         &self.device
+    }
+
+    /// The same weights, whose work goes to the stream of `device`: for a thread with a stream of its own.
+    ///
+    /// # Errors
+    /// A stream of another device, which cannot reach the weights.
+    pub fn on(&self, device: &HipDevice) -> Result<Self> {
+        let (of, on) = (self.weights.device(), device.device());
+        if !on.reaches(of) {
+            return Err(wrap(Error::mismatch("memory", of, on)));
+        }
+        Ok(Self {
+            weights: self.weights.clone(),
+            device: device.clone(),
+        })
     }
 
     /// The weights without candle's names.

@@ -85,6 +85,14 @@ impl QHipTensor {
         self.inner.storage.device()
     }
 
+    /// The same weights, whose work goes to the stream of `device` ([`QHipStorage::on`]).
+    ///
+    /// # Errors
+    /// As [`QHipStorage::on`].
+    pub fn on(&self, device: &HipDevice) -> Result<Self> {
+        Self::new(self.inner.storage.on(device)?, self.inner.shape.clone())
+    }
+
     /// All elements as f32, dequantized on the device.
     ///
     /// # Errors
@@ -148,20 +156,17 @@ impl QHipTensor {
 
     /// A copy of the elements that a contiguous layout names, and their layout in the copy.
     fn upload_part(&self, storage: &CpuStorage, layout: &Layout) -> Result<(HipStorage, Layout)> {
-        let Some((first, end)) = layout.contiguous_offsets() else {
-            return Err(candle_core::Error::RequiresContiguous {
-                op: "quantized-upload",
-            }
-            .bt());
-        };
-        let part = part(storage, first, end)?;
-        let storage = HipStorage::from_cpu_storage(self.device(), &part)?;
+        let storage = HipStorage::from_cpu_storage(self.device(), &part(storage, layout)?)?;
         Ok((storage, Layout::contiguous(layout.shape())))
     }
 }
 
-/// Elements `first..end`.
-fn part(storage: &CpuStorage, first: usize, end: usize) -> Result<CpuStorage> {
+/// A copy of the elements that a contiguous layout names.
+pub(super) fn part(storage: &CpuStorage, layout: &Layout) -> Result<CpuStorage> {
+    let Some((first, end)) = layout.contiguous_offsets() else {
+        let op = "quantized-matmul";
+        return Err(candle_core::Error::RequiresContiguous { op }.bt());
+    };
     macro_rules! part {
         ($($name:ident),*) => {
             match storage {
@@ -181,11 +186,16 @@ fn part(storage: &CpuStorage, first: usize, end: usize) -> Result<CpuStorage> {
 
 /// A tensor on the CPU of elements on the device.
 fn tensor(storage: &HipStorage, shape: Shape) -> Result<Tensor> {
+    tensor_of(storage.to_cpu_storage()?, shape)
+}
+
+/// A tensor on the CPU.
+pub(super) fn tensor_of(storage: CpuStorage, shape: Shape) -> Result<Tensor> {
     macro_rules! tensor {
         ($($name:ident),*) => {
-            match storage.to_cpu_storage()? {
+            match storage {
                 $(CpuStorage::$name(elements) => Tensor::from_vec(elements, shape, &Device::Cpu),)*
-                other => bail!("{other:?} came back from the device"),
+                other => bail!("{other:?} is no storage that a device can have"),
             }
         };
     }

@@ -77,7 +77,7 @@ pub struct DequantizeMulMatVec {
     pub out: DevicePtr,
     /// Rows of weights.
     pub rows: usize,
-    /// Columns: a multiple of 64, of 256 for K-quants. The kernels read past a row's end otherwise.
+    /// Columns, a whole number of blocks.
     pub columns: usize,
     /// Rows of activations, each launched by itself.
     pub batch: usize,
@@ -329,19 +329,7 @@ impl GgufKernels {
         let Some(facts) = &dtype.facts().dequantize_mul_mat_vec else {
             return Err(GgufError::UnsupportedType { operation, dtype }.into());
         };
-        let (what, multiple) = (
-            "the number of columns of dequantize_mul_mat_vec",
-            facts.columns,
-        );
-        if !columns.is_multiple_of(multiple) {
-            return Err(GgufError::NotMultiple {
-                what,
-                dtype,
-                elements: columns,
-                multiple,
-            }
-            .into());
-        }
+        whole_blocks(dtype, "the number of columns", columns)?;
         plan::int(operation, "columns", columns)?;
         for row in 0..batch {
             let vector = activations.add(row * columns * F32);

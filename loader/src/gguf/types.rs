@@ -91,8 +91,6 @@ pub(crate) struct DequantizeMulMatVec {
     pub(crate) symbol: &'static str,
     /// Whether the number of rows is an argument.
     pub(crate) takes_rows: bool,
-    /// Columns that the kernel takes at a time: it reads past the end of a row that is no multiple.
-    pub(crate) columns: usize,
 }
 
 /// The tiles of `mul_mat_*`.
@@ -166,7 +164,6 @@ const fn simple(
         dequantize_mul_mat_vec: Some(DequantizeMulMatVec {
             symbol: vec_symbol,
             takes_rows: true,
-            columns: 64,
         }),
         mul_mat: Some(MulMat {
             tiles,
@@ -205,7 +202,6 @@ const fn k_quant(
         dequantize_mul_mat_vec: Some(DequantizeMulMatVec {
             symbol: vec_symbol,
             takes_rows,
-            columns: 256,
         }),
         mul_mat: Some(MulMat {
             tiles,
