@@ -2,12 +2,17 @@
 
 mod support;
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::path::{Path, PathBuf};
 
 use hip_loader::sys::{self, LoadError, Origin, SYMBOLS, UNIX_NAMES, WINDOWS_NAMES};
-use hip_loader::{ErrorKind, Runtime};
+use hip_loader::{ErrorKind, LaunchConfig, Module, Runtime};
 use support::{Stub, compile, compile_stub};
+
+mod emulated {
+    include!("support/emulator.rs");
+}
+use emulated::emulator;
 
 fn searched(variables: &[(&str, &Path)]) -> Vec<(PathBuf, Origin)> {
     let look_up = |name: &str| {
@@ -230,27 +235,94 @@ fn a_machine_without_devices_has_none() {
     assert!(error.to_string().ends_with("offers no device"), "{error}");
 }
 
-/// Debian's own library, where it is installed: HIP 5.2, which reports no device on a machine without one.
+/// Debian's own library: HIP 5, which reports no device on a machine without one.
 #[test]
 #[cfg(target_os = "linux")]
-fn the_library_of_debian_loads() {
-    let Ok(runtime) = Runtime::open("libamdhip64.so.5") else {
-        assert!(
-            std::env::var_os("HIP_LOADER_TEST_SYSTEM").is_none(),
-            "HIP_LOADER_TEST_SYSTEM is set, and the system has no libamdhip64.so.5"
-        );
-        eprintln!("skipped: the system has no libamdhip64.so.5");
-        return;
-    };
-    assert_eq!(runtime.version().major, 5);
+fn the_library_of_debian_loads_and_has_what_its_release_has() {
+    const NAME: &str = "libamdhip64.so.5";
+    let runtime = Runtime::open(NAME).unwrap_or_else(|error| {
+        panic!("{error}\n`cargo xtask setup` installs it; the package is libamdhip64-5")
+    });
+    let version = runtime.version();
+    assert_eq!(version.major, 5);
     let api = runtime.api();
     // HIP 5 fills the older layout only.
     assert!(api.hipGetDevicePropertiesR0600.is_none());
     assert!(api.hipGetDeviceProperties.is_some());
+
+    // SAFETY: the library is loaded already.
+    let library = unsafe { libloading::Library::new(NAME) }.unwrap();
+    let number = |part: &str| part.parse::<u32>().unwrap();
+    for symbol in SYMBOLS {
+        // SAFETY: the address is looked at, not called.
+        let is_there = unsafe { library.get::<unsafe extern "C" fn()>(symbol.name) }.is_ok();
+        let (major, minor) = symbol.since.split_once('.').unwrap();
+        let expected = (number(major), number(minor)) <= (version.major, version.minor);
+        assert_eq!(is_there, expected, "{} since {}", symbol.name, symbol.since);
+        assert!(is_there || !symbol.required, "{}", symbol.name);
+    }
+
     let count = runtime.device_count().unwrap();
     let error = runtime.device(count).unwrap_err();
     assert!(
         matches!(error, hip_loader::Error::NoSuchDevice { .. }),
         "{error}"
     );
+}
+
+/// The emulator says that it is the release whose name it has.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_emulator_works_under_the_name_of_every_release() {
+    let folder = tempfile::tempdir().unwrap();
+    for major in [5, 6, 7] {
+        let file = folder.path().join(format!("libamdhip64.so.{major}"));
+        // A link would be the same library to the system's loader.
+        std::fs::copy(emulator(), &file).unwrap();
+        let candidates =
+            sys::candidates(|name| (name == "HIP_LOADER_LIB").then(|| file.clone().into()));
+        let library = sys::Library::first_of(candidates).unwrap();
+        let runtime = Runtime::from_library(library).unwrap();
+        assert_eq!(runtime.version().major, major);
+
+        let device = runtime.device(0).unwrap();
+        let target = device.target().to_string();
+        let api = runtime.api();
+        for (has_new_layout, size) in [(false, 792), (true, 1472)] {
+            // Room behind the structure, as a library of a later release may fill more.
+            let mut room = vec![0_u64; 1024];
+            // SAFETY: the room is larger than both structures, and aligned for them.
+            let (status, name) = unsafe {
+                if has_new_layout {
+                    let fill = api.hipGetDevicePropertiesR0600.unwrap();
+                    let status = fill(room.as_mut_ptr().cast(), 0);
+                    let properties = &*room.as_ptr().cast::<sys::hipDeviceProp_tR0600>();
+                    (status, CStr::from_ptr(properties.gcnArchName.as_ptr()))
+                } else {
+                    let fill = api.hipGetDeviceProperties.unwrap();
+                    let status = fill(room.as_mut_ptr().cast(), 0);
+                    let properties = &*room.as_ptr().cast::<sys::hipDeviceProp_tR0000>();
+                    (status, CStr::from_ptr(properties.gcnArchName.as_ptr()))
+                }
+            };
+            assert_eq!(status, sys::hipSuccess);
+            assert_eq!(name.to_str().unwrap(), target);
+            assert!(
+                room[size / 8..].iter().all(|&word| word == 0),
+                "{size} bytes"
+            );
+        }
+
+        let module = Module::load(&device, &support::kernels()).unwrap();
+        let stream = device.new_stream().unwrap();
+        let saxpy = module.function("saxpy").unwrap();
+        let x = stream.clone_htod(&[1.0_f32; 100]).unwrap();
+        let mut y = stream.clone_htod(&[2.0_f32; 100]).unwrap();
+        let config = LaunchConfig::for_elements(100, 64);
+        let mut launch = stream.launch(&saxpy);
+        launch.arg(3.0_f32).arg(&x).arg(&mut y).arg(100_i32);
+        // SAFETY: `saxpy` reads and writes as many elements as its last argument says.
+        unsafe { launch.run(config) }.unwrap();
+        assert_eq!(stream.clone_dtoh(&y).unwrap(), [5.0; 100], "HIP {major}");
+    }
 }

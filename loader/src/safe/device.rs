@@ -253,13 +253,46 @@ impl Device {
         Stream::borrowed(self, sys::hipStreamLegacy)
     }
 
+    /// The calling thread's own stream: the same one each time, as long as anything keeps it.
+    ///
+    /// It is ordered with the null stream as HIP's per-thread default stream is. That one itself
+    /// ([`sys::hipStreamPerThread`]) is another stream in each thread, so that a buffer could not take it along: a handle to
+    /// it can be had from [`Device::wrap_stream`], with the promise that it stays in its thread.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/emulator.rs"));
+    /// # fn main() -> Result<(), hip_loader::Error> {
+    /// # let device = hip_loader::Runtime::open(emulator())?.device(0)?;
+    /// let here = device.thread_stream()?;
+    /// assert_eq!(here.raw(), device.thread_stream()?.raw());
+    /// let there = std::thread::scope(|scope| scope.spawn(|| device.thread_stream()).join());
+    /// assert_ne!(here.raw(), there.expect("no panic")?.raw());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the library answers.
+    pub fn thread_stream(&self) -> Result<Stream, Error> {
+        Stream::of_thread(self)
+    }
+
+    /// The priorities that streams can have: the least, and the greatest, which is the smaller number.
+    ///
+    /// # Errors
+    /// What the library answers.
+    pub fn stream_priorities(&self) -> Result<(i32, i32), Error> {
+        let _current = self.enter()?;
+        Ok(result::device::get_stream_priority_range(self.api())?)
+    }
+
     /// A stream that the caller made elsewhere.
     ///
     /// The stream is not destroyed when the handle goes.
     ///
     /// # Safety
     /// `raw` is a stream of this device and of the same library, and lives as long as the handle, its clones, and every
-    /// buffer that was made on it.
+    /// buffer that was made on it. With [`sys::hipStreamPerThread`] none of these leaves the calling thread.
     pub unsafe fn wrap_stream(&self, raw: sys::hipStream_t) -> Stream {
         Stream::borrowed(self, raw)
     }
@@ -328,6 +361,23 @@ impl Device {
                 Ok(())
             }
         }
+    }
+
+    /// Takes that back, after all work of this device has finished. Later uses of the peer's memory are refused.
+    ///
+    /// # Errors
+    /// What the library answers, `hipErrorPeerAccessNotEnabled` if it was not enabled.
+    pub fn disable_peer_access(&self, peer: &Device) -> Result<(), Error> {
+        // From now on no new work can start; what is under way is waited for.
+        self.inner
+            .peers
+            .fetch_and(!peer.peer_bit(), Ordering::Relaxed);
+        self.synchronize()?;
+        let _current = self.enter()?;
+        Ok(result::device::disable_peer_access(
+            self.api(),
+            peer.inner.ordinal,
+        )?)
     }
 
     fn peer_bit(&self) -> u64 {

@@ -1,17 +1,16 @@
 //! Streams: queues of work on a device, and the order between them.
 
-use std::ffi::c_void;
+use std::cell::RefCell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::device::{Current, lock};
 use super::memory::{Block, Cache};
 use super::reclaim::Resource;
-use super::{Device, Error, Event, EventTiming, MemoryError};
+use super::{Device, Error, Event, EventTiming, MemoryError, callback};
 use crate::result::{self, ErrorKind, HipError};
-use crate::sys::{self, hipError_t, hipStream_t};
+use crate::sys::{self, hipStream_t};
 
 /// How a stream is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -65,6 +64,32 @@ impl Stream {
         };
         drop(current);
         Ok(Self::from_raw(device, raw, true))
+    }
+
+    /// The stream that the calling thread has on a device.
+    pub(super) fn of_thread(device: &Device) -> Result<Self, Error> {
+        thread_local! {
+            /// The streams of this thread, which are not kept alive by being known.
+            static OWN: RefCell<Vec<Weak<StreamInner>>> = const { RefCell::new(Vec::new()) };
+        }
+
+        // While a thread ends there is no list any more, and every call makes a stream.
+        let known = OWN.try_with(|own| {
+            let mut own = own.borrow_mut();
+            own.retain(|stream| stream.strong_count() > 0);
+            let mut alive = own.iter().filter_map(Weak::upgrade);
+            alive.find(|stream| stream.device == *device)
+        });
+        if let Ok(Some(inner)) = known {
+            return Ok(Self { inner });
+        }
+        let options = StreamOptions {
+            blocking: true,
+            ..StreamOptions::default()
+        };
+        let made = Self::new(device, options)?;
+        let _ = OWN.try_with(|own| own.borrow_mut().push(Arc::downgrade(&made.inner)));
+        Ok(made)
     }
 
     /// A handle to a stream that is not destroyed with it.
@@ -191,43 +216,19 @@ impl Stream {
     /// # Errors
     /// What the library answers.
     pub fn on_reached(&self, function: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-        type Callback = Box<dyn FnOnce() + Send>;
-
-        /// # Safety
-        /// `data` is from `Box::into_raw` below, and this is the only call with it.
-        unsafe extern "C" fn host_function(data: *mut c_void) {
-            // SAFETY: promised by the caller.
-            let function = unsafe { Box::from_raw(data.cast::<Callback>()) };
-            // Unwinding into the library would end the process; the panic hook has printed its message.
-            let _ = catch_unwind(AssertUnwindSafe(function));
-        }
-
-        /// # Safety
-        /// As for `host_function`.
-        unsafe extern "C" fn callback(_: hipStream_t, status: hipError_t, data: *mut c_void) {
-            if status == sys::hipSuccess {
-                // SAFETY: promised by the caller.
-                unsafe { host_function(data) };
-            } else {
-                // SAFETY: as in `host_function`.
-                drop(unsafe { Box::from_raw(data.cast::<Callback>()) });
-            }
-        }
-
         let api = self.device().api();
         let _current = self.enter_if_null()?;
-        let data: *mut Callback = Box::into_raw(Box::new(Box::new(function)));
-        // SAFETY: the stream is alive, and each of the functions may be called once with the box from any thread.
+        let data = callback::keep(function);
+        // SAFETY: the stream is alive, and each of the functions may be called from any thread.
         let enqueued = unsafe {
             if api.hipLaunchHostFunc.is_some() {
-                result::stream::launch_host_func(api, self.raw(), host_function, data.cast())
+                result::stream::launch_host_func(api, self.raw(), callback::host_function, data)
             } else {
-                result::stream::add_callback(api, self.raw(), callback, data.cast())
+                result::stream::add_callback(api, self.raw(), callback::stream_callback, data)
             }
         };
         enqueued.map_err(|error| {
-            // SAFETY: the library refused the call, so nobody else has the box.
-            drop(unsafe { Box::from_raw(data) });
+            drop(callback::take(data));
             error.into()
         })
     }

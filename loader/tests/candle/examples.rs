@@ -12,7 +12,8 @@ mod rocm;
 use hip_loader::DeviceOptions;
 use hip_loader::gguf::GgufKernels;
 
-use super::{WAVE32, WAVE64, bundle};
+use super::support::bundle;
+use super::{WAVE32, WAVE64};
 
 fn transformer_on(ordinal: usize) {
     let folder = tempfile::tempdir().unwrap();

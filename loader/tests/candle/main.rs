@@ -18,8 +18,9 @@ use std::sync::OnceLock;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{CpuStorage, DType, Device, Tensor};
 use hip_loader::candle::{HipDevice, HipStorage, Kernels};
-use hip_loader::{DeviceOptions, Image, Runtime};
+use hip_loader::{DeviceOptions, Runtime};
 use rand::Rng;
+use support::{bundle, number};
 
 include!("../support/emulator.rs");
 
@@ -48,20 +49,6 @@ const WAVE32: usize = 0;
 const WAVE64: usize = 1;
 /// The device whose memory is counted.
 const COUNTED: usize = 3;
-
-/// A bundle that `hipify-candle build` made.
-fn bundle(name: &str) -> Image {
-    let folder = std::env::var_os("HIP_LOADER_TEST_BUNDLES").map_or_else(
-        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tests/loader-bundles"),
-        std::path::PathBuf::from,
-    );
-    Image::open(folder.join(name)).unwrap_or_else(|error| {
-        panic!(
-            "{error}; `cargo xtask test` builds it, and so does `hipify-candle build --arch gfx1100,gfx90a,gfx1201 \
-             --module quantized,cast --out target/tests/loader-bundles`"
-        )
-    })
-}
 
 fn kernels() -> Kernels {
     Kernels::new(bundle("quantized.hipfb")).with_cast(bundle("cast.hipfb"))
@@ -174,12 +161,4 @@ fn dense(tensor: &QTensor) -> Vec<f32> {
 
 fn upload(device: &HipDevice, storage: CpuStorage) -> HipStorage {
     HipStorage::from_cpu_storage(device, &storage).unwrap()
-}
-
-/// A number that a person who runs the tests may set.
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable)
-        .ok()
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(default)
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod scenarios;
+
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +13,20 @@ use hip_loader::{Image, Runtime};
 /// The kernels of `data/kernels.hip`.
 pub fn kernels() -> Image {
     Image::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kernels.hipfb")).unwrap()
+}
+
+/// A bundle that `hipify-candle build` made.
+pub fn bundle(name: &str) -> Image {
+    let folder = std::env::var_os("HIP_LOADER_TEST_BUNDLES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tests/loader-bundles"),
+        PathBuf::from,
+    );
+    Image::open(folder.join(name)).unwrap_or_else(|error| {
+        panic!(
+            "{error}; `cargo xtask test` builds it, and so does `hipify-candle build --arch gfx1100,gfx90a,gfx1201 \
+             --module quantized,cast --out target/tests/loader-bundles`"
+        )
+    })
 }
 
 /// A stub library that was compiled for one test. Every one counts for itself.
@@ -131,4 +147,12 @@ pub fn compile(source: &Path, file: &Path, options: &[&str]) {
         .status()
         .expect("a C compiler, which linking Rust programs needs as well");
     assert!(status.success());
+}
+
+/// A number that a person who runs the tests may set.
+pub fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable)
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
 }
