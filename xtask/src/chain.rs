@@ -159,11 +159,12 @@ pub fn test() -> Result<ExitCode, ChainError> {
     let start = Instant::now();
     setup::set_up(Purpose::Test)?;
     steps.done.push(("set-up".to_owned(), start.elapsed()));
-    // Tests that run the command or load the emulator find them where this puts them.
+    // Tests that run the command or load the emulator find them where this puts them. With all targets, because the
+    // features of dependencies then are those of the tests, and nothing is compiled twice.
     steps.run(
         "cargo build",
         &cargo(),
-        &["build", "--release", "--workspace"],
+        &["build", "--release", "--workspace", "--all-targets"],
     )?;
     let emulator = format!(
         "{}amdhip64{}",
