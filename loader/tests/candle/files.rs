@@ -1,11 +1,13 @@
-//! GGUF files.
+//! Files: GGUF, and how much of a bundle is touched.
 
 use candle_core::quantized::gguf_file;
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{DType, Device, Module as _, Tensor};
 use hip_loader::candle::{GgufFile, QHipMatMul};
+use hip_loader::{Image, Module};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::support::bundle_file;
 use super::*;
 
 #[test]
@@ -74,4 +76,32 @@ fn a_gguf_file_is_loaded_and_multiplied() {
     std::fs::write(&cut, &whole[..whole.len() - 1]).unwrap();
     let error = GgufFile::open(&cut).and_then(|file| file.load(device(WAVE32), |_| {}));
     assert!(error.is_err());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn of_a_bundle_only_the_code_object_of_the_device_is_touched() {
+    // A file of its own, so that no other mapping counts.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("quantized.hipfb");
+    std::fs::copy(bundle_file("quantized.hipfb"), &file).unwrap();
+    let whole = file.metadata().unwrap().len();
+    for arch in ["gfx1100", "gfx90a", "gfx1201"] {
+        let stub = support::Stub::new(&[&format!("-DSTUB_ARCH=\"{arch}\"")]);
+        let device = stub.runtime().device(0).unwrap();
+        let module = Module::load(&device, &Image::open(&file).unwrap()).unwrap();
+        module.function("quantize_q8_1").unwrap();
+        assert_eq!(module.target().to_string(), arch);
+        let (own, touched) = (
+            module.code_object().len() as u64,
+            support::resident(&file).unwrap(),
+        );
+        println!("{arch}: {touched} of {whole} bytes, the code object has {own}");
+        // The table of the bundle, and what the system maps along with a page: 64 KiB around it, at each end.
+        assert!(
+            (1..=own + (192 << 10)).contains(&touched),
+            "{arch}: {touched} bytes"
+        );
+        assert!(touched < whole / 2);
+    }
 }

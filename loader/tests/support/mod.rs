@@ -17,16 +17,21 @@ pub fn kernels() -> Image {
 
 /// A bundle that `hipify-candle build` made.
 pub fn bundle(name: &str) -> Image {
-    let folder = std::env::var_os("HIP_LOADER_TEST_BUNDLES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tests/loader-bundles"),
-        PathBuf::from,
-    );
-    Image::open(folder.join(name)).unwrap_or_else(|error| {
+    Image::open(bundle_file(name)).unwrap_or_else(|error| {
         panic!(
             "{error}; `cargo xtask test` builds it, and so does `hipify-candle build --arch gfx1100,gfx90a,gfx1201 \
              --module quantized,cast --out target/tests/loader-bundles`"
         )
     })
+}
+
+/// Where it is.
+pub fn bundle_file(name: &str) -> PathBuf {
+    let folder = std::env::var_os("HIP_LOADER_TEST_BUNDLES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tests/loader-bundles"),
+        PathBuf::from,
+    );
+    folder.join(name)
 }
 
 /// A stub library that was compiled for one test. Every one counts for itself.
@@ -155,4 +160,22 @@ pub fn number(variable: &str, default: u64) -> u64 {
         .ok()
         .and_then(|value| value.parse().ok())
         .unwrap_or(default)
+}
+
+/// Bytes of a mapped file whose pages this process has touched, with those around them that the system maps along.
+pub fn resident(file: &Path) -> std::io::Result<u64> {
+    let file = file.canonicalize()?;
+    let maps = std::fs::read_to_string("/proc/self/smaps")?;
+    // A mapping is a line that ends with the file, and lines of figures until the next mapping.
+    let (mut is_inside, mut kilobytes) = (false, 0);
+    for line in maps.lines() {
+        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if !first.ends_with(':') {
+            is_inside = rest.ends_with(&*file.to_string_lossy());
+        } else if is_inside && first == "Rss:" {
+            let number = rest.trim().trim_end_matches(" kB");
+            kilobytes += number.parse::<u64>().unwrap_or(0);
+        }
+    }
+    Ok(kilobytes * 1024)
 }
