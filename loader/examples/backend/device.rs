@@ -1,4 +1,4 @@
-//! What a backend has already, in miniature: a device with a stream, and memory. None of it is the loader's.
+//! What a backend has already, in miniature: a device with a stream, memory, storage with a dtype. None of it is the loader's.
 //!
 //! The functions of the library are called through the loader's table here, because an example cannot link a ROCm. A
 //! fork has bindings of its own in this place (rocm-rs, cubecl's), which open the same library.
@@ -7,7 +7,8 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use candle_core::Result;
+use candle_core::{CpuStorage, DType, Layout, Result, bail};
+use half::{bf16, f16};
 use hip_loader::gguf::GgufKernels;
 use hip_loader::{DeviceElement, DevicePtr, Error, HipError, result, sys};
 
@@ -137,5 +138,90 @@ impl<T> Drop for DeviceMemory<T> {
     fn drop(&mut self) {
         // SAFETY: the memory came from `alloc_zeros`; freeing waits for the work that uses it.
         let _ = unsafe { result::mem::free(self.device.api(), self.address) };
+    }
+}
+
+/// Memory with the dtype of its elements.
+pub enum RocmStorageSlice {
+    /// Ids.
+    U32(DeviceMemory<u32>),
+    /// Brain floats.
+    BF16(DeviceMemory<bf16>),
+    /// Halves.
+    F16(DeviceMemory<f16>),
+    /// Floats.
+    F32(DeviceMemory<f32>),
+}
+
+/// Elements of one dtype on the device.
+pub struct RocmStorage {
+    /// The memory.
+    pub slice: RocmStorageSlice,
+    /// Where it is.
+    pub device: RocmDevice,
+}
+
+macro_rules! storage {
+    ($($name:ident),*) => {
+        impl RocmStorage {
+            /// The dtype of the elements.
+            pub fn dtype(&self) -> DType {
+                match &self.slice {
+                    $(RocmStorageSlice::$name(_) => DType::$name,)*
+                }
+            }
+
+            /// Copies elements to the device.
+            pub fn from_cpu_storage(device: &RocmDevice, storage: &CpuStorage) -> Result<Self> {
+                let slice = match storage {
+                    $(CpuStorage::$name(elements) => {
+                        RocmStorageSlice::$name(device.upload(elements, 0)?)
+                    })*
+                    _ => bail!("this small backend has u32, bf16, f16 and f32"),
+                };
+                Ok(Self { slice, device: device.clone() })
+            }
+
+            /// Copies elements to the CPU.
+            pub fn to_cpu_storage(&self) -> Result<CpuStorage> {
+                Ok(match &self.slice {
+                    $(RocmStorageSlice::$name(memory) => {
+                        CpuStorage::$name(memory.download(memory.len())?)
+                    })*
+                })
+            }
+        }
+    };
+}
+
+storage!(U32, BF16, F16, F32);
+
+impl RocmStorage {
+    /// Memory of floats as storage.
+    pub fn f32(memory: DeviceMemory<f32>) -> Self {
+        Self {
+            device: memory.device.clone(),
+            slice: RocmStorageSlice::F32(memory),
+        }
+    }
+
+    /// The elements that a contiguous layout names, as another dtype. A real backend has kernels for it.
+    pub fn to_dtype(&self, layout: &Layout, dtype: DType) -> Result<Self> {
+        let Some((first, end)) = layout.contiguous_offsets() else {
+            let op = "to_dtype";
+            return Err(candle_core::Error::RequiresContiguous { op }.bt());
+        };
+        let floats: Vec<f32> = match self.to_cpu_storage()? {
+            CpuStorage::F32(all) => all[first..end].to_vec(),
+            CpuStorage::F16(all) => all[first..end].iter().map(|x| x.to_f32()).collect(),
+            CpuStorage::BF16(all) => all[first..end].iter().map(|x| x.to_f32()).collect(),
+            other => bail!("{other:?} are no floats"),
+        };
+        let converted = match dtype {
+            DType::F16 => CpuStorage::F16(floats.into_iter().map(f16::from_f32).collect()),
+            DType::BF16 => CpuStorage::BF16(floats.into_iter().map(bf16::from_f32).collect()),
+            _ => CpuStorage::F32(floats),
+        };
+        Self::from_cpu_storage(&self.device, &converted)
     }
 }

@@ -20,6 +20,14 @@ fn columns(rng: &mut impl Rng, dtype: GgmlDType, most: usize) -> usize {
     block * rng.random_range(1..=most / block)
 }
 
+fn as_dtype(numbers: Vec<f32>, dtype: DType) -> CpuStorage {
+    match dtype {
+        DType::F16 => CpuStorage::F16(numbers.into_iter().map(half::f16::from_f32).collect()),
+        DType::BF16 => CpuStorage::BF16(numbers.into_iter().map(half::bf16::from_f32).collect()),
+        _ => CpuStorage::F32(numbers),
+    }
+}
+
 /// A product of random shape, from the middle of a larger tensor.
 fn fwd_case(device: &HipDevice, rng: &mut ChaCha8Rng) -> String {
     let dtype = MULTIPLIED[rng.random_range(0..MULTIPLIED.len())];
@@ -33,14 +41,10 @@ fn fwd_case(device: &HipDevice, rng: &mut ChaCha8Rng) -> String {
     let what = format!("fwd {dtype:?} {rows}x{columns}, {batch}x{tokens} {activations:?}");
     let tensor = weights(rng, rows, columns, dtype);
     let storage = QHipStorage::from_data(device, &tensor.data().unwrap(), dtype).unwrap();
-    let offset = rng.random_range(0..3) * columns;
+    let offset = rng.random_range(0..=70);
     let xs = exact(rng, batch * tokens * columns, 1.0 / 64.0);
     let padded = [vec![0.5; offset], xs.clone(), vec![0.5; columns]].concat();
-    let cpu = match activations {
-        DType::F32 => CpuStorage::F32(padded),
-        DType::F16 => CpuStorage::F16(padded.into_iter().map(half::f16::from_f32).collect()),
-        _ => CpuStorage::BF16(padded.into_iter().map(half::bf16::from_f32).collect()),
-    };
+    let cpu = as_dtype(padded, activations);
     let shape = if batch == 1 && rng.random_bool(0.5) {
         Shape::from((tokens, columns))
     } else {
@@ -174,20 +178,26 @@ fn moe_case(device: &HipDevice, rng: &mut ChaCha8Rng) -> String {
         format!("moe {dtype:?} {experts}x{rows}x{columns}, {tokens} tokens, {inputs}/{topk}");
     let tensor = weights(rng, experts * rows, columns, dtype);
     let storage = QHipStorage::from_data(device, &tensor.data().unwrap(), dtype).unwrap();
+    let activations = [DType::F32, DType::F16, DType::BF16][rng.random_range(0..3)];
     let xs = exact(rng, tokens * inputs * columns, 1.0 / 64.0);
     let ids: Vec<u32> = (0..tokens * topk)
         .map(|_| rng.random_range(0..experts as u32))
         .collect();
+    // Both from the middle of larger tensors.
+    let (before, ids_before) = (rng.random_range(0..=70), rng.random_range(0..=5));
+    let padded = [vec![0.5; before], xs.clone(), vec![0.5; 3]].concat();
+    let padded_ids = [vec![u32::MAX; ids_before], ids.clone(), vec![u32::MAX]].concat();
     let (out, shape) = storage
         .indexed_moe_forward(
             &Shape::from((experts, rows, columns)),
-            &upload(device, CpuStorage::F32(xs.clone())),
-            &Layout::contiguous((tokens, inputs, columns)),
-            &upload(device, CpuStorage::U32(ids.clone())),
-            &Layout::contiguous((tokens, topk)),
+            &upload(device, as_dtype(padded, activations)),
+            &Layout::contiguous_with_offset((tokens, inputs, columns), before),
+            &upload(device, CpuStorage::U32(padded_ids)),
+            &Layout::contiguous_with_offset((tokens, topk), ids_before),
         )
         .unwrap();
     assert_eq!(shape.dims(), [tokens, topk, rows]);
+    assert_eq!(out.dtype(), activations, "{what}");
     let (found, all) = (floats(&out), dense(&tensor));
     for (task, &id) in ids.iter().enumerate() {
         let expert = &all[id as usize * rows * columns..][..rows * columns];
@@ -196,7 +206,7 @@ fn moe_case(device: &HipDevice, rng: &mut ChaCha8Rng) -> String {
             &xs[input * columns..][..columns],
             &found[task * rows..][..rows],
         );
-        compare(out, expert, x, columns, DType::F32, &what);
+        compare(out, expert, x, columns, activations, &what);
     }
     what
 }
