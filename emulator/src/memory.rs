@@ -753,6 +753,20 @@ mod tests {
     }
 
     #[test]
+    fn the_host_gets_no_address_that_is_remembered_as_freed() {
+        let (memory, size) = (memory(1 << 30), 1 << 20);
+        for _ in 0..3 * REMEMBERED {
+            let base = memory.allocate(request(size, AllocKind::Device)).unwrap();
+            memory.free(base).unwrap();
+            // Of this size, the host maps memory where there is room.
+            let host = vec![1_u8; size as usize];
+            let map = memory.snapshot();
+            assert!(map.freed(base).is_some());
+            assert!(map.freed(host.as_ptr() as u64).is_none());
+        }
+    }
+
+    #[test]
     fn freeing_waits_for_what_is_in_flight() {
         let memory = memory(1 << 20);
         let base = memory.allocate(request(100, AllocKind::Device)).unwrap();

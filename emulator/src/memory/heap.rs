@@ -25,6 +25,9 @@ pub struct Heap {
     bump: std::ops::Range<u64>,
     /// The mapping of each large block by the block's address.
     mappings: FxHashMap<u64, Mapping>,
+    /// Mappings of freed blocks without memory behind them, the oldest first. As long as an allocation is remembered, its
+    /// address must not become the host's.
+    retired: VecDeque<Mapping>,
 }
 
 #[derive(Debug)]
@@ -64,11 +67,27 @@ impl Heap {
     /// Takes a block back. `base` and `size` are those of [`allocate`](Self::allocate).
     pub fn free(&mut self, base: u64, size: u64) {
         match self.mappings.remove(&base) {
-            // SAFETY: the mapping was made for this block, which its owner gave up.
-            Some(mapping) => unsafe {
-                libc::munmap(mapping.start as *mut libc::c_void, mapping.len as usize);
-            },
+            Some(mapping) => self.retire(mapping),
             None => self.free.entry(stride(size)).or_default().push_back(base),
+        }
+    }
+
+    /// Gives the memory of a mapping back to the system at once, and its addresses later.
+    fn retire(&mut self, mapping: Mapping) {
+        let protection = libc::PROT_NONE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        let start = mapping.start as *mut libc::c_void;
+        // SAFETY: the mapping was made for a block that its owner gave up; the new one has its place.
+        let replaced = unsafe { libc::mmap(start, mapping.len as usize, protection, flags, -1, 0) };
+        if replaced == libc::MAP_FAILED {
+            unmap(&mapping);
+            return;
+        }
+        self.retired.push_back(mapping);
+        if self.retired.len() > super::REMEMBERED
+            && let Some(oldest) = self.retired.pop_front()
+        {
+            unmap(&oldest);
         }
     }
 
@@ -96,6 +115,11 @@ impl Heap {
         self.mappings.insert(base, Mapping { start, len });
         Some(base)
     }
+}
+
+fn unmap(mapping: &Mapping) {
+    // SAFETY: the mapping was made by `map_block`, and its block was given up.
+    unsafe { libc::munmap(mapping.start as *mut libc::c_void, mapping.len as usize) };
 }
 
 /// Maps inaccessible address space.
