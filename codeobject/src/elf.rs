@@ -20,7 +20,7 @@ use crate::target::{ABI_V3, ABI_V6};
 pub(crate) type Header = elf::FileHeader64<LE>;
 
 /// `ELFOSABI_AMDGPU_HSA`.
-const ELFOSABI_AMDGPU_HSA: u8 = 64;
+pub(crate) const ELFOSABI_AMDGPU_HSA: u8 = 64;
 
 /// `NT_AMDGPU_METADATA`.
 const NT_AMDGPU_METADATA: u32 = 32;

@@ -30,6 +30,7 @@ mod bytes;
 mod code_object;
 mod descriptor;
 mod elf;
+pub mod embedded;
 mod error;
 mod extent;
 mod inlines;

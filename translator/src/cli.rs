@@ -5,8 +5,11 @@
 
 mod build;
 mod cache;
+mod completions;
 mod doctor;
 mod fetch;
+mod inspect;
+mod man;
 mod render;
 mod translate;
 #[cfg(feature = "verify")]
@@ -85,6 +88,9 @@ enum Command {
     Build(build::Args),
     Cache(cache::Args),
     Doctor(doctor::Args),
+    Inspect(inspect::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[cfg(feature = "verify")]
     Verify(verify::Args),
 }
@@ -112,6 +118,12 @@ impl Failure {
             error: error.into(),
             help: None,
         }
+    }
+
+    /// Whether nobody reads standard output any more.
+    fn is_broken_pipe(&self) -> bool {
+        let io = self.error.downcast_ref::<std::io::Error>();
+        io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 
     /// Adds what the user can do about it.
@@ -164,6 +176,9 @@ fn run(command: &Command, global: &Global) -> Result<Outcome, Failure> {
         Command::Cache(args) => cache::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Fetch(args) => fetch::run(args, global),
+        Command::Inspect(args) => inspect::run(args, global),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
         Command::Translate(args) => translate::run(args, global),
     }
 }

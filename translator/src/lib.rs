@@ -16,6 +16,7 @@ pub mod emulator;
 pub mod fetch;
 pub mod files;
 pub mod fixes;
+pub mod inspect;
 pub mod lex;
 pub mod modules;
 pub mod pipeline;

@@ -178,15 +178,7 @@ impl Pipeline {
         let name = match (&sources.folder, sources.faithful) {
             (None, false) => self.work.hip(),
             (None, true) => self.work.root().join("kernels-hip-faithful"),
-            (Some(folder), _) => {
-                let place = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-                let digest =
-                    crate::cache::Digest::of(place.to_string_lossy().as_bytes()).to_string();
-                self.work
-                    .root()
-                    .join("kernels-hip-other")
-                    .join(&digest[..16])
-            }
+            (Some(folder), _) => self.work.hip_of(folder),
         };
         translation.write(&name)?;
         let origin = translation

@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
+use crate::cache::Digest;
+
 /// The folder that everything generated goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkDir {
@@ -68,6 +70,14 @@ impl WorkDir {
     #[must_use]
     pub fn hip(&self) -> PathBuf {
         self.root.join("kernels-hip")
+    }
+
+    /// Where the translation of a folder goes that is not the pinned sources': each has its own.
+    #[must_use]
+    pub fn hip_of(&self, folder: &Path) -> PathBuf {
+        let place = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let digest = Digest::of(place.to_string_lossy().as_bytes()).to_string();
+        self.root.join("kernels-hip-other").join(&digest[..16])
     }
 }
 
