@@ -2,6 +2,7 @@
 //!
 //! Knows files, lines and columns. How a diagnostic looks on a terminal is the command line's business.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -101,7 +102,7 @@ pub struct Diagnostic {
     pub position: Position,
     /// The same place in bytes from the start of the file.
     pub span: Range<u32>,
-    /// The text of the line.
+    /// The text of the line; of a very long line the start.
     pub source_line: String,
     /// What is wrong, in one sentence that names the construct.
     pub message: String,
@@ -113,11 +114,16 @@ pub struct Diagnostic {
     pub also_at: Vec<Position>,
 }
 
+/// Lines are shown up to this many bytes: otherwise a file that is one long line would be repeated with every diagnostic.
+const MAX_LINE: usize = 1000;
+
 /// Finds lines and columns in a text.
 #[derive(Debug)]
 pub struct LineIndex<'a> {
     text: &'a str,
     starts: Vec<u32>,
+    /// The place that was asked for last, so that the next one on a long line is not counted from the line's start.
+    last: Cell<(u32, Position)>,
 }
 
 impl<'a> LineIndex<'a> {
@@ -131,28 +137,41 @@ impl<'a> LineIndex<'a> {
         LineIndex {
             text,
             starts: std::iter::once(0).chain(newlines).collect(),
+            last: Cell::new((0, Position { line: 1, column: 1 })),
         }
     }
 
     /// Line and column of a byte offset.
     #[must_use]
     pub fn position(&self, offset: u32) -> Position {
-        let line = self.starts.partition_point(|start| *start <= offset);
-        let start = self.starts[line.saturating_sub(1)] as usize;
-        let before = self.text.get(start..offset as usize).unwrap_or_default();
         let one_based = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Position {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self.starts[line.saturating_sub(1)];
+        let (from, counted) = match self.last.get() {
+            (last, place) if place.line == one_based(line) && last <= offset => {
+                (last, place.column)
+            }
+            _ => (start, 1),
+        };
+        let between = self.text.get(from as usize..offset as usize);
+        let position = Position {
             line: one_based(line),
-            column: one_based(before.chars().count() + 1),
-        }
+            column: one_based(between.unwrap_or_default().chars().count()).saturating_add(counted),
+        };
+        self.last.set((offset, position));
+        position
     }
 
-    /// The text of a line, counted from 1, without its newline.
+    /// The text of a line, counted from 1, without its newline; of a very long line the start.
     #[must_use]
     pub fn line(&self, line: u32) -> &'a str {
         let index = line.saturating_sub(1) as usize;
         let start = self.starts.get(index).copied().unwrap_or_default() as usize;
-        let rest = &self.text[start..];
+        let mut end = self.text.len().min(start + MAX_LINE);
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let rest = &self.text[start..end];
         rest.split('\n')
             .next()
             .unwrap_or_default()
@@ -216,6 +235,18 @@ mod tests {
         assert_eq!(at(11), (4, 2));
         assert_eq!(index.line(2), "cäd");
         assert_eq!(index.line(4), "x");
+        assert_eq!(
+            (at(6), at(4), at(4), at(1)),
+            ((2, 3), (2, 2), (2, 2), (1, 2))
+        );
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let text = format!("x{}", "ä".repeat(10_000));
+        let index = LineIndex::new(&text);
+        assert_eq!(index.position(20_001).column, 10_002);
+        assert_eq!(index.line(1).chars().count(), 500);
     }
 
     #[test]

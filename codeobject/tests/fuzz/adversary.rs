@@ -2,16 +2,11 @@
 
 use codeobject::bundle;
 
+use crate::harness::Attempt;
+
 const CODE_OBJECT: &[u8] = include_bytes!("../corpus/gfx1100.bin");
 /// The size of each hostile table, in bytes.
 const SIZE: usize = 1 << 20;
-
-/// An input by what it tries, and how many times its size reading it may take.
-pub struct Attempt {
-    pub name: &'static str,
-    pub input: Vec<u8>,
-    pub factor: usize,
-}
 
 /// All of them.
 pub fn attempts() -> Vec<Attempt> {

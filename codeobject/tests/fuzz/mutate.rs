@@ -5,29 +5,7 @@ use std::ops::Range;
 use codeobject::bundle::Writer;
 use md5::{Digest, Md5};
 
-/// A generator of numbers (SplitMix64): small, and the same everywhere.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64, case: u64) -> Self {
-        let mut random = Self(seed ^ case.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        random.next();
-        random
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    /// A number below `end`, which is not 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-}
+use crate::harness::Random;
 
 const CODE_OBJECTS: [(&str, &[u8]); 3] = [
     ("gfx1100", include_bytes!("../corpus/gfx1100.bin")),

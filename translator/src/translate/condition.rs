@@ -24,6 +24,7 @@ pub(super) fn evaluate(lexed: &Lexed<'_>, tokens: &[u32], names: &dyn Names) -> 
         lexed,
         tokens,
         at: 0,
+        depth: 0,
         names,
     };
     let value = parser.ternary()?;
@@ -85,8 +86,13 @@ struct Parser<'a, 't> {
     lexed: &'a Lexed<'t>,
     tokens: &'a [u32],
     at: usize,
+    /// How many expressions are open around this place.
+    depth: u32,
     names: &'a dyn Names,
 }
+
+/// Expressions nested deeper than this are none: each level needs room on the stack. Compilers give up at 256.
+const MAX_DEPTH: u32 = 256;
 
 /// Binary operators by how tightly they bind.
 const BINARY: &[&[&str]] = &[
@@ -128,16 +134,24 @@ impl Parser<'_, '_> {
         }
     }
 
+    /// What `parse` finds one level deeper.
+    fn deeper(&mut self, parse: fn(&mut Self) -> Option<Value>) -> Option<Value> {
+        self.depth += 1;
+        let value = (self.depth <= MAX_DEPTH).then(|| parse(self)).flatten();
+        self.depth -= 1;
+        value
+    }
+
     fn ternary(&mut self) -> Option<Value> {
         let condition = self.binary(0)?;
         if !self.eat("?") {
             return Some(condition);
         }
-        let yes = self.ternary()?;
+        let yes = self.deeper(Self::ternary)?;
         if !self.eat(":") {
             return None;
         }
-        let no = self.ternary()?;
+        let no = self.deeper(Self::ternary)?;
         Some(match self.known(&condition) {
             Some(0) => no,
             Some(_) => yes,
@@ -214,7 +228,7 @@ impl Parser<'_, '_> {
     fn unary(&mut self) -> Option<Value> {
         for operator in ["!", "-", "+", "~"] {
             if self.eat(operator) {
-                let value = self.unary()?;
+                let value = self.deeper(Self::unary)?;
                 let value = self.known(&value).and_then(|v| match operator {
                     "!" => Some(i64::from(v == 0)),
                     "-" => v.checked_neg(),
@@ -229,7 +243,7 @@ impl Parser<'_, '_> {
 
     fn primary(&mut self) -> Option<Value> {
         if self.eat("(") {
-            let value = self.ternary()?;
+            let value = self.deeper(Self::ternary)?;
             return self.eat(")").then_some(value);
         }
         let (kind, _) = self.peek()?;

@@ -5,6 +5,8 @@
 //! definition; a definition that is missed costs an error message, never a wrong translation.
 
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -434,13 +436,19 @@ impl<'t, 'r> Facts<'t, 'r> {
     }
 
     /// The number that a macro stands for in every definition that `viewer` may see.
-    pub(super) fn constant(&self, viewer: usize, name: &str, depth: u32) -> Option<i64> {
+    pub(super) fn constant(&self, viewer: usize, name: &str) -> Option<i64> {
+        Constants::new(self, viewer).value(name)
+    }
+
+    /// As [`Self::constant`], below other macros.
+    fn constant_below(&self, outer: &Constants<'_, 't, 'r>, name: &str) -> Option<i64> {
         /// Deep enough for any table of constants; bounds macros that refer to themselves.
         const MAX_DEPTH: u32 = 16;
         let mut value = None;
-        if depth > MAX_DEPTH {
+        if outer.depth > MAX_DEPTH {
             return None;
         }
+        let viewer = outer.viewer;
         for &file in self
             .declared_in
             .get(name)?
@@ -449,11 +457,13 @@ impl<'t, 'r> Facts<'t, 'r> {
         {
             let prepared = &self.files[file];
             for &number in prepared.defines.get(name).into_iter().flatten() {
+                outer.budget.set(outer.budget.get().checked_sub(1)?);
                 let directive = &prepared.lexed.directives[number as usize];
                 let names = Constants {
                     facts: self,
                     viewer,
-                    depth: depth + 1,
+                    depth: outer.depth + 1,
+                    budget: Rc::clone(&outer.budget),
                 };
                 let found = condition::evaluate(&prepared.lexed, prepared.body(directive), &names)?;
                 if value.is_some_and(|known| known != found) {
@@ -468,14 +478,31 @@ impl<'t, 'r> Facts<'t, 'r> {
 
 /// Numbers of the tree's own macros; nothing else is known.
 pub(super) struct Constants<'a, 't, 'r> {
-    pub facts: &'a Facts<'t, 'r>,
-    pub viewer: usize,
-    pub depth: u32,
+    facts: &'a Facts<'t, 'r>,
+    viewer: usize,
+    /// How many macros stand around this one.
+    depth: u32,
+    /// How many definitions may still be looked at: a few macros that name each other often stand for a text without end.
+    budget: Rc<Cell<u32>>,
+}
+
+impl<'a, 't, 'r> Constants<'a, 't, 'r> {
+    /// The numbers that a file sees.
+    pub(super) fn new(facts: &'a Facts<'t, 'r>, viewer: usize) -> Self {
+        /// More than any real constant is made of.
+        const BUDGET: u32 = 1000;
+        Constants {
+            facts,
+            viewer,
+            depth: 0,
+            budget: Rc::new(Cell::new(BUDGET)),
+        }
+    }
 }
 
 impl Names for Constants<'_, '_, '_> {
     fn value(&self, name: &str) -> Option<i64> {
-        self.facts.constant(self.viewer, name, self.depth)
+        self.facts.constant_below(self, name)
     }
     fn defined(&self, _: &str) -> Option<bool> {
         None

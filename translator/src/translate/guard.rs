@@ -184,11 +184,7 @@ impl super::Pass<'_, '_, '_, '_> {
     }
 
     fn number(&self, operand: &[u32]) -> Option<i64> {
-        let names = Constants {
-            facts: self.facts,
-            viewer: self.index,
-            depth: 0,
-        };
+        let names = Constants::new(self.facts, self.index);
         evaluate(&self.file.lexed, operand, &names)
     }
 

@@ -13,9 +13,14 @@ use super::facts::{Facts, Prepared};
 use crate::lex::{Directive, DirectiveKind};
 use crate::rules::{Answer, GuardOp, Rules};
 
-/// The inactive regions of each file, in bytes, in order.
+/// Chains of macros that are longer than this are not followed to their end: what lies behind counts as active, which can
+/// only turn a note into an error.
+const MAX_ROUNDS: usize = 32;
+
+/// The inactive regions of each file, in bytes, in order; they don't touch each other.
 pub(super) fn regions(facts: &Facts<'_, '_>, rules: &Rules) -> Vec<Vec<Range<u32>>> {
     let mut undefined: FxHashSet<&str> = FxHashSet::default();
+    let mut rounds = 0..MAX_ROUNDS;
     loop {
         let known = Known {
             rules,
@@ -28,11 +33,17 @@ pub(super) fn regions(facts: &Facts<'_, '_>, rules: &Rules) -> Vec<Vec<Range<u32
             .map(|(f, viewer)| file_regions(facts, viewer, f, &known))
             .collect();
         let next = never_defined(facts, &regions);
-        if next == undefined {
+        if next == undefined || rounds.next().is_none() {
             return regions;
         }
         undefined = next;
     }
+}
+
+/// Whether a place lies in one of the regions of a file.
+pub(super) fn within(regions: &[Range<u32>], at: u32) -> bool {
+    let after = regions.partition_point(|region| region.start <= at);
+    after > 0 && regions[after - 1].contains(&at)
 }
 
 /// The macros that the tree defines, but only in inactive text.
@@ -45,8 +56,7 @@ fn never_defined<'t>(facts: &Facts<'t, '_>, regions: &[Vec<Range<u32>>]) -> FxHa
                     .lexed
                     .token(file.lexed.directives[*number as usize].tokens.start)
                     .start;
-                let is_active = !regions.iter().any(|r| r.contains(&at));
-                *somewhere.entry(name).or_default() |= is_active;
+                *somewhere.entry(name).or_default() |= !within(regions, at);
             }
         }
     }
@@ -72,7 +82,7 @@ impl Names for Viewer<'_, '_, '_, '_> {
     /// The answers that a translation has been given already count like the questions.
     fn value(&self, name: &str) -> Option<i64> {
         let answer = self.known.rules.guards().constant(name).map(i64::from);
-        answer.or_else(|| self.facts.constant(self.viewer, name, 0))
+        answer.or_else(|| self.facts.constant(self.viewer, name))
     }
 
     fn defined(&self, name: &str) -> Option<bool> {
@@ -161,6 +171,14 @@ fn file_regions(
         }
     }
     regions.sort_unstable_by_key(|r| (r.start, r.end));
+    // Conditions in inactive text have inactive branches of their own.
+    regions.dedup_by(|next, region| {
+        let joined = next.start <= region.end;
+        if joined {
+            region.end = region.end.max(next.end);
+        }
+        joined
+    });
     regions
 }
 

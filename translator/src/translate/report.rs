@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
+use super::inactive::within;
 use super::tree::SourceFile;
 use crate::diagnostic::{Code, Diagnostic, LineIndex, Severity};
 use crate::lex::{DirectiveKind, Kind};
@@ -40,10 +41,7 @@ impl<'a> Reports<'a> {
     ) {
         let lines = self.lines.get_or_init(|| LineIndex::new(&self.file.text));
         let position = lines.position(span.start);
-        let inactive = self
-            .inactive
-            .iter()
-            .any(|region| region.contains(&span.start));
+        let inactive = within(self.inactive, span.start);
         let key = (code, inactive, construct.to_owned());
         if let Some(&index) = self.seen.get(&key) {
             self.list[index].also_at.push(position);
