@@ -11,6 +11,7 @@ mod fetch;
 mod inspect;
 mod man;
 mod render;
+mod resources;
 mod translate;
 #[cfg(feature = "verify")]
 mod verify;
@@ -91,6 +92,7 @@ enum Command {
     Inspect(inspect::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Resources(resources::Args),
     #[cfg(feature = "verify")]
     Verify(verify::Args),
 }
@@ -179,6 +181,7 @@ fn run(command: &Command, global: &Global) -> Result<Outcome, Failure> {
         Command::Inspect(args) => inspect::run(args, global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        Command::Resources(args) => resources::run(args, global),
         Command::Translate(args) => translate::run(args, global),
     }
 }

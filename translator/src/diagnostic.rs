@@ -49,6 +49,8 @@ pub enum Code {
     BadCall,
     /// A fix names a place that isn't in the file.
     FixAnchor,
+    /// A row of `launch.toml` fits no kernel.
+    LaunchPattern,
     /// The file isn't UTF-8.
     NotUtf8,
     /// The file ends in the middle of something.
@@ -73,6 +75,7 @@ impl Code {
             Code::UnsupportedPtx => "unsupported-ptx",
             Code::BadCall => "bad-call",
             Code::FixAnchor => "fix-anchor",
+            Code::LaunchPattern => "launch-pattern",
             Code::NotUtf8 => "not-utf8",
             Code::Truncated => "truncated",
         }

@@ -10,6 +10,9 @@
 mod file;
 mod glob;
 mod guards;
+mod launch;
+
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
@@ -21,6 +24,7 @@ use guards::identifiers;
 pub use file::HipVersion;
 pub use glob::Glob;
 pub use guards::{Answer, Guard, GuardOp, Guards};
+pub use launch::{Bound, Launch, MAX_BLOCK, overlap};
 
 /// The rules can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -213,6 +217,7 @@ pub struct Rules {
     cuda_headers: Vec<Glob>,
     reserved: Vec<Glob>,
     guards: Guards,
+    launches: BTreeMap<String, Launch>,
     files: Vec<String>,
     digest: String,
 }
@@ -251,7 +256,13 @@ impl Rules {
             })?;
             builder.add(&file.name, parsed)?;
         }
+        let mut launches = BTreeMap::new();
+        for file in config.under("launch.toml") {
+            hash(&file.name, &file.text);
+            launches = launch::parse(&file.name, &file.text)?;
+        }
         let mut rules = builder.finish(hip)?;
+        rules.launches = launches;
         hash("hip", &rules.hip.to_string());
         rules.digest = format!("{:x}", digest.finalize());
         Ok(rules)
@@ -279,6 +290,12 @@ impl Rules {
     #[must_use]
     pub fn guards(&self) -> &Guards {
         &self.guards
+    }
+
+    /// What `launch.toml` says about the module that is this file.
+    #[must_use]
+    pub fn launch(&self, path: &str) -> Option<&Launch> {
+        self.launches.get(path.strip_suffix(".cu")?)
     }
 
     /// The rule for a name that stands by itself.
@@ -386,6 +403,7 @@ impl Builder {
                 cuda_headers: Vec::new(),
                 reserved: Vec::new(),
                 guards,
+                launches: BTreeMap::new(),
                 files: Vec::new(),
                 digest: String::new(),
             },

@@ -5,7 +5,8 @@
 //! neither a second header nor fixes. Comments and literals are never touched, and every replacement holds as many
 //! newlines as what it replaces: one `#line` at the top lets a compiler's messages point at the CUDA line.
 //!
-//! Each pass is a file: [fixes](fix), [includes](include), [guards](guard), [names](name), [`asm`](asm). A pass turns
+//! Each pass is a file: [fixes](fix), [includes](include), [guards](guard), [kernels](kernel),
+//! [names](name), [`asm`](asm). A pass turns
 //! tokens into edits and claims what later passes must leave alone.
 //!
 //! Knows tokens, rules and fixes. Must not know a CUDA or HIP name, nor what a compiler makes of the result.
@@ -18,6 +19,7 @@ mod fix;
 mod guard;
 mod inactive;
 mod include;
+mod kernel;
 mod name;
 mod report;
 mod tree;
@@ -31,7 +33,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::fixes::{Fix, Fixes};
 use crate::lex::{DirectiveKind, TooLong, significant_text};
 use crate::modules::{self, Module, Modules, ModulesError};
-use crate::rules::Rules;
+use crate::rules::{Launch, Rules};
 use edit::Edits;
 use facts::{Facts, Prepared};
 use report::Reports;
@@ -262,6 +264,10 @@ fn translate_file(
     pass.truncation();
     let applied = if again { Vec::new() } else { pass.fixes(fixes) };
     pass.run();
+    if !again {
+        pass.unused_bounds();
+    }
+    let launch = pass.launch;
     let (edits, diagnostics) = pass.finish();
     let mut text = String::new();
     if !again {
@@ -270,6 +276,9 @@ fn translate_file(
             text.push_str("// Fixed: ");
             text.push_str(id);
             text.push('\n');
+        }
+        if let Some(bounds) = launch.and_then(Launch::definition) {
+            text.push_str(&bounds);
         }
         if let Some(prelude) = rules.prelude() {
             text.push_str(&format!("#include <{prelude}>\n"));
@@ -298,6 +307,10 @@ struct Pass<'a, 'f, 't, 'r> {
     rules: &'r Rules,
     edits: Edits,
     reports: Reports<'a>,
+    /// What `launch.toml` says, if the file is a module and no translation.
+    launch: Option<&'r Launch>,
+    /// The kernels of the file, with `*` for what a macro's caller gives.
+    declared_kernels: Vec<String>,
     /// Tokens that a pass has dealt with.
     claimed: Vec<bool>,
 }
@@ -317,6 +330,10 @@ impl<'a, 'f, 't, 'r> Pass<'a, 'f, 't, 'r> {
             rules,
             edits: Edits::default(),
             reports: Reports::new(file.file, inactive),
+            launch: rules
+                .launch(&facts.files[index].file.path)
+                .filter(|_| !is_translated(&file.file.text)),
+            declared_kernels: Vec::new(),
             claimed: vec![false; file.lexed.tokens.len()],
         }
     }
@@ -354,11 +371,13 @@ impl<'a, 'f, 't, 'r> Pass<'a, 'f, 't, 'r> {
                 | DirectiveKind::Other => {}
             }
         }
+        self.tiles(&file.lexed.code);
         self.stream(&file.lexed.code, false);
     }
 
     /// Names, then what consists of names: calls that are written anew, and `asm`.
     fn stream(&mut self, stream: &[u32], in_directive: bool) {
+        self.kernels(stream, in_directive);
         let calls = self.names(stream);
         self.calls(stream, &calls, in_directive);
         self.asm(stream, in_directive);

@@ -10,6 +10,7 @@
 #include "hipify/atomic.h"
 #include "hipify/core.h"
 #include "hipify/integer.h"
+#include "hipify/launch.h"
 #include "hipify/memory.h"
 #include "hipify/minmax.h"
 #include "hipify/numeric.h"

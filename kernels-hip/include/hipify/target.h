@@ -17,9 +17,14 @@
 #define HIPIFY_FP8_NONE 0     // no conversion instructions
 #define HIPIFY_FP8_FNUZ 1     // conversion instructions whose formats are not CUDA's (bias, NaN, no negative zero)
 #define HIPIFY_FP8_OCP 2      // conversion instructions for the OCP formats, which are CUDA's
+#define HIPIFY_MMQ_TILE_DEFAULT 0  // quantized.cu's tiles: the largest, four warps
+#define HIPIFY_MMQ_TILE_RDNA1 1    // smaller, eight warps
+#define HIPIFY_MMQ_TILE_RDNA2 2    // large, eight warps
+#define HIPIFY_MMQ_TILE_MIXED 3    // as RDNA2, but RDNA1's for the types that need most registers
 
 #if defined(__HIP_DEVICE_COMPILE__) && __HIP_DEVICE_COMPILE__
-#if !defined(HIPIFY_WAVE_SIZE) || !defined(HIPIFY_DOT4) || !defined(HIPIFY_LANES) || !defined(HIPIFY_FP8)
+#if !defined(HIPIFY_WAVE_SIZE) || !defined(HIPIFY_DOT4) || !defined(HIPIFY_LANES) || !defined(HIPIFY_FP8) || \
+    !defined(HIPIFY_MMQ_TILE)
 #error "compile with the feature macros of the target: `hipify-candle build` passes them from config/arch.toml"
 #endif
 #if HIPIFY_WAVE_SIZE != 32 && HIPIFY_WAVE_SIZE != 64

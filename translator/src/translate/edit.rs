@@ -17,6 +17,8 @@ pub enum Cause {
     Guard,
     /// A rule for PTX.
     Asm,
+    /// A launch bound or tile of `launch.toml`.
+    Launch,
     /// The fix with that id.
     Fix(String),
 }
@@ -37,6 +39,7 @@ impl Cause {
             Cause::Header => "header",
             Cause::Guard => "guard",
             Cause::Asm => "asm",
+            Cause::Launch => "launch",
             Cause::Fix(_) => "fix",
         }
     }

@@ -39,6 +39,28 @@ impl<'a> Reports<'a> {
         span: Range<u32>,
         words: impl FnOnce() -> (String, Option<String>),
     ) {
+        self.add(Severity::Error, code, construct, span, words);
+    }
+
+    /// As [`Self::error`], about something with which the translation can be used.
+    pub(super) fn warning(
+        &mut self,
+        code: Code,
+        construct: &str,
+        span: Range<u32>,
+        words: impl FnOnce() -> (String, Option<String>),
+    ) {
+        self.add(Severity::Warning, code, construct, span, words);
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        construct: &str,
+        span: Range<u32>,
+        words: impl FnOnce() -> (String, Option<String>),
+    ) {
         let lines = self.lines.get_or_init(|| LineIndex::new(&self.file.text));
         let position = lines.position(span.start);
         let inactive = within(self.inactive, span.start);
@@ -54,11 +76,7 @@ impl<'a> Reports<'a> {
         }
         self.list.push(Diagnostic {
             code,
-            severity: if inactive {
-                Severity::Note
-            } else {
-                Severity::Error
-            },
+            severity: if inactive { Severity::Note } else { severity },
             file: self.file.path.clone(),
             position,
             span,
