@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::check::{self, Check, Watch};
 use crate::fault::FaultKind;
 use crate::isa::code::{Code, Function};
 use crate::isa::inst::{Class, Inst};
@@ -64,6 +65,8 @@ pub struct Shared<'l> {
     pub own: Vec<(u64, u64)>,
     /// Count instructions by class.
     pub count: bool,
+    /// The memory checker, if it is on.
+    pub check: Option<&'l Check>,
 }
 
 /// Address ranges found accessible lately, by call site: (first address, end).
@@ -125,6 +128,8 @@ pub struct Cx<'a> {
     pub ranges: &'a mut Ranges,
     /// The function that is executing.
     pub function: &'a Function,
+    /// What the memory checker remembers of the work-group, if it is on.
+    pub watch: Option<&'a mut Watch>,
     /// Why the launch failed.
     pub fault: Option<Failure>,
 }
@@ -157,6 +162,8 @@ pub struct Worker {
     pub counts: Counts,
     /// All instructions executed.
     pub executed: u64,
+    /// What the memory checker remembers of the work-group, if it is on.
+    pub watch: Option<Box<Watch>>,
     temps: Temps,
     ranges: Ranges,
 }
@@ -199,11 +206,13 @@ impl Worker {
                     _ => {}
                 }
                 if wave.status == Status::Waiting {
-                    wave.signalled = None;
-                    wave.status = Status::Ready;
+                    wave.pass_barrier();
                 }
                 progress = true;
-                self.run_wave(shared, index)?;
+                match shared.count || shared.check.is_some() {
+                    false => self.run_wave::<false>(shared, index)?,
+                    true => self.run_wave::<true>(shared, index)?,
+                }
             }
             if !progress {
                 // Every wave that has not ended has to be at the barrier for this, and then the barrier completes;
@@ -219,7 +228,12 @@ impl Worker {
         Ok(())
     }
 
-    fn run_wave(&mut self, shared: &Shared<'_>, index: usize) -> Result<(), Stopped> {
+    /// Runs a wave until it waits, ends or had its slice. `OBSERVED` says that instructions are counted or checked.
+    fn run_wave<const OBSERVED: bool>(
+        &mut self,
+        shared: &Shared<'_>,
+        index: usize,
+    ) -> Result<(), Stopped> {
         let Self {
             waves,
             group,
@@ -227,6 +241,7 @@ impl Worker {
             ranges,
             counts,
             executed,
+            watch,
             ..
         } = self;
         let wave = &mut waves[index];
@@ -247,6 +262,7 @@ impl Worker {
             temps,
             ranges,
             function,
+            watch: watch.as_deref_mut(),
             fault: None,
         };
         let result = loop {
@@ -257,11 +273,13 @@ impl Worker {
                     function.address + function.size,
                 ));
             };
-            if shared.count {
-                counts[inst.class as usize] += 1;
-            }
             left -= 1;
-            match (inst.run)(&mut cx, inst) {
+            let flow = (inst.run)(&mut cx, inst);
+            if OBSERVED {
+                counts[inst.class as usize] += 1;
+                check::settle(&mut cx);
+            }
+            match flow {
                 Flow::Next => cx.w.pc = pc + 1,
                 Flow::Jump(target) => {
                     cx.w.pc = target as usize;
@@ -289,7 +307,12 @@ impl Worker {
                 }
                 Flow::End => {
                     cx.w.status = Status::Ended;
+                    let phase = cx.group.phase;
                     cx.group.leave();
+                    if OBSERVED {
+                        let completes = cx.group.phase != phase;
+                        check::left(&mut cx, completes);
+                    }
                     break Ok(());
                 }
                 Flow::Fault => {

@@ -103,9 +103,11 @@ pub enum FaultKind {
 /// A launch that was stopped.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
-    "kernel {kernel}, block ({}, {}, {}){}: {kind}\n  at +{offset:#x}: {instruction}",
+    "kernel {kernel}, block ({}, {}, {}){}: {kind}\n  at +{offset:#x}: {}{}",
     .block[0], .block[1], .block[2],
-    .thread.map(|t| format!(", thread ({}, {}, {})", t[0], t[1], t[2])).unwrap_or_default()
+    .thread.map(|t| format!(", thread ({}, {}, {})", t[0], t[1], t[2])).unwrap_or_default(),
+    .instruction.trim().replace('\t', " "),
+    .origin.as_ref().map(|origin| format!("\n  from {origin}")).unwrap_or_default()
 )]
 pub struct Fault {
     /// The kernel.
@@ -114,6 +116,8 @@ pub struct Fault {
     pub instruction: String,
     /// Its offset from the start of the code object's image.
     pub offset: u64,
+    /// Where it comes from in the source, if the code object has line tables.
+    pub origin: Option<String>,
     /// The block.
     pub block: [u32; 3],
     /// The thread in its block, where one is to blame.

@@ -11,6 +11,7 @@ use codeobject::{ArgKind, HiddenArg, Kernel};
 use rayon::prelude::*;
 
 use crate::arch::Arch;
+use crate::check::{self, Check, Report, Shape, Watch};
 use crate::exec::{Counts, Shared, Stopped, Worker};
 use crate::fault::{Fault, FaultKind};
 use crate::float::Mode;
@@ -63,6 +64,8 @@ pub struct Launch<'l> {
     pub arch: &'l Arch,
     /// Count executed instructions by class.
     pub count: bool,
+    /// Check what the kernel does with memory.
+    pub check: bool,
 }
 
 /// What a launch did.
@@ -161,11 +164,16 @@ struct Plan<'l> {
     mode: Mode,
 }
 
+/// A launch that has ended.
+pub struct Ended {
+    /// What it did, or the fault that stopped it: what happened, where in the code, in which block and thread.
+    pub outcome: Result<LaunchStats, Box<Fault>>,
+    /// What the memory checker found until then.
+    pub reports: Vec<Report>,
+}
+
 /// Runs a kernel over its grid.
-///
-/// # Errors
-/// The fault that stopped it: what happened, where in the code, in which block and thread.
-pub fn launch(launch: &Launch<'_>) -> Result<LaunchStats, Box<Fault>> {
+pub fn launch(launch: &Launch<'_>) -> Ended {
     let kernel = launch.kernel;
     let code = code_of(launch.module, launch.arch);
     let descriptor = &kernel.descriptor;
@@ -224,6 +232,16 @@ pub fn launch(launch: &Launch<'_>) -> Result<LaunchStats, Box<Fault>> {
         },
         mode: Mode::new(rsrc1.float_mode() | clamp_and_ieee),
     };
+    let check = launch.check.then(|| {
+        let shape = Shape {
+            blocks,
+            grid: launch.grid,
+            block: launch.block,
+            lanes: (LANES * plan.halves) as u32,
+            lds: plan.lds as u64,
+        };
+        Check::new(launch.memory, shape)
+    });
     let own = |address: u64, size: usize| (address, address + size as u64);
     let shared = Shared {
         code,
@@ -234,9 +252,16 @@ pub fn launch(launch: &Launch<'_>) -> Result<LaunchStats, Box<Fault>> {
             own(std::ptr::from_ref(&queue) as u64, size_of::<Queue>()),
         ],
         count: launch.count,
+        check: check.as_ref(),
     };
     let _in_flight = launch.memory.in_flight();
-    plan.run(&shared)
+    let outcome = plan.run(&shared);
+    let text = |address| code.text(address, plan.halves);
+    let reports = check.map(|check| check.reports(&kernel.name, launch.module, text));
+    Ended {
+        outcome,
+        reports: reports.unwrap_or_default(),
+    }
 }
 
 impl Plan<'_> {
@@ -254,6 +279,7 @@ impl Plan<'_> {
         let workers = rayon::current_num_threads().min(total);
         (0..workers).into_par_iter().for_each(|_| {
             let mut worker = Worker::default();
+            worker.watch = shared.check.map(|_| Box::<Watch>::default());
             let mut count = 0;
             while !stop.load(Ordering::Relaxed) {
                 let index = next.fetch_add(1, Ordering::Relaxed);
@@ -261,7 +287,12 @@ impl Plan<'_> {
                     break;
                 }
                 let block = self.block(index);
-                count += self.set_up(&mut worker, block) as u64;
+                let waves = self.set_up(&mut worker, block);
+                count += waves as u64;
+                if let Some(watch) = &mut worker.watch {
+                    let scratch = self.scratch * (LANES * self.halves) as u64;
+                    watch.start(index as u32, waves as u32, self.lds as u64, scratch);
+                }
                 if let Err(stopped) = worker.run_group(shared, self.waves_per_block(block)) {
                     stop.store(true, Ordering::Relaxed);
                     let found = self.fault(shared, block, &stopped);
@@ -467,10 +498,13 @@ impl Plan<'_> {
             let flat = stopped.wave * (LANES * self.halves) as u32 + lane;
             thread(flat, self.threads(block))
         });
+        let module = self.launch.module;
+        let offset = module.image_address(address).unwrap_or(address);
         Fault {
             kernel: self.launch.kernel.name.clone(),
             instruction: shared.code.text(address, self.halves),
-            offset: self.launch.module.image_address(address).unwrap_or(address),
+            offset,
+            origin: check::sources(module, &[offset]).pop().flatten(),
             block,
             thread,
             kind: kind.clone(),
@@ -479,7 +513,7 @@ impl Plan<'_> {
 }
 
 /// The coordinates of a thread in its block.
-fn thread(flat: u32, threads: [u32; 3]) -> [u32; 3] {
+pub fn thread(flat: u32, threads: [u32; 3]) -> [u32; 3] {
     let [x, y, _] = threads.map(|count| count.max(1));
     [flat % x, flat / x % y, flat / x / y]
 }

@@ -1,6 +1,7 @@
 //! A software AMD GPU behind the HIP C ABI.
 
 pub mod arch;
+pub mod check;
 pub mod exec;
 pub mod fault;
 pub mod float;

@@ -13,13 +13,16 @@
 //!
 //! This module knows nothing of HIP's handles and error codes, and nothing of instructions.
 
+pub mod cells;
 mod heap;
 mod shadow;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+pub use cells::Cells;
 use heap::Heap;
 pub use shadow::Shadow;
 
@@ -82,6 +85,8 @@ pub struct Alloc {
     pub flags: u32,
     /// Which bytes were written; `None` where it cannot be known because the host writes there unseen.
     pub shadow: Option<Arc<Shadow>>,
+    /// Who accessed it last; `None` where nobody watches.
+    pub cells: Option<Arc<Cells>>,
 }
 
 impl Alloc {
@@ -200,8 +205,8 @@ impl AllocMap {
             .find(|alloc| alloc.contains(addr, 1))
     }
 
-    /// Where `addr` is, in words: inside, before or behind which allocation, or in one that was freed.
-    pub fn describe(&self, addr: u64) -> String {
+    /// Where `len` bytes at `addr` are, in words: inside, before or behind which allocation, or in one that was freed.
+    pub fn describe(&self, addr: u64, len: u64) -> String {
         let what = |alloc: &Alloc| {
             format!(
                 "allocation {} ({} bytes of {} at {:#x})",
@@ -212,7 +217,12 @@ impl AllocMap {
             )
         };
         if let Some(alloc) = self.find(addr) {
-            return format!("{} bytes into {}", addr - alloc.base, what(alloc));
+            let (offset, what) = (addr - alloc.base, what(alloc));
+            let past = addr.saturating_add(len).saturating_sub(alloc.end());
+            return match past {
+                0 => format!("{offset} bytes into {what}"),
+                past => format!("{offset} bytes into {what} and reaches {past} bytes past its end"),
+            };
         }
         if let Some(alloc) = self.freed(addr) {
             return format!("{} bytes into the freed {}", addr - alloc.base, what(alloc));
@@ -243,7 +253,7 @@ impl AllocMap {
 pub struct Options {
     /// The memory of each device in bytes; allocations of other devices are not limited.
     pub capacities: Vec<u64>,
-    /// Whether device memory has a [`Shadow`] of the bytes that were written.
+    /// Whether allocations are watched from the start: see [`Memory::watch`].
     pub shadow: bool,
 }
 
@@ -253,6 +263,12 @@ pub struct Memory {
     options: Options,
     state: Mutex<State>,
     in_flight: RwLock<()>,
+    /// Whether new allocations are watched.
+    watching: AtomicBool,
+    /// Whether any allocation ever was.
+    watched: AtomicBool,
+    /// The number of the last launch whose accesses were watched.
+    launches: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -295,9 +311,38 @@ impl Memory {
     /// Memory without any allocation.
     pub fn new(options: Options) -> Self {
         Self {
-            options,
             state: Mutex::default(),
             in_flight: RwLock::new(()),
+            watching: AtomicBool::new(options.shadow),
+            watched: AtomicBool::new(options.shadow),
+            launches: AtomicU32::new(0),
+            options,
+        }
+    }
+
+    /// Says whether allocations from now on get a [`Shadow`] of what was written (device memory) and [`Cells`] of who
+    /// accessed them last. Older allocations stay as they are.
+    pub fn watch(&self, watching: bool) {
+        self.watching.store(watching, Ordering::Relaxed);
+        self.watched.fetch_or(watching, Ordering::Relaxed);
+    }
+
+    /// A number for a launch whose accesses are remembered in [`Cells`], not 0. Numbers come again when they run out;
+    /// then everything is forgotten first.
+    pub fn number_launch(&self) -> u16 {
+        loop {
+            let number = self
+                .launches
+                .fetch_add(1, Ordering::Relaxed)
+                .wrapping_add(1) as u16;
+            if number != 0 {
+                return number;
+            }
+            for alloc in self.snapshot().iter() {
+                if let Some(cells) = &alloc.cells {
+                    cells.forget();
+                }
+            }
         }
     }
 
@@ -330,14 +375,28 @@ impl Memory {
         if kind.is_on_device() && size > free {
             return Err(exhausted);
         }
-        let with_shadow = self.options.shadow && kind == AllocKind::Device;
-        let shadow = match with_shadow.then(|| Shadow::new(size)) {
+        let watching = self.watching.load(Ordering::Relaxed);
+        let shadow = match (watching && kind == AllocKind::Device).then(|| Shadow::new(size)) {
             None => None,
             Some(shadow) => Some(Arc::new(shadow.ok_or_else(|| exhausted.clone())?)),
         };
+        let cells = match (watching && kind != AllocKind::Runtime).then(|| Cells::new(size)) {
+            None => None,
+            Some(cells) => Some(Arc::new(cells.ok_or_else(|| exhausted.clone())?)),
+        };
         let mut state = self.state();
         let base = state.heap.allocate(size, align).ok_or(exhausted)?;
-        state.insert(base, size, kind, device, flags, shadow);
+        let alloc = Alloc {
+            base,
+            size,
+            id: 0,
+            kind,
+            device,
+            flags,
+            shadow,
+            cells,
+        };
+        state.insert(alloc);
         Ok(base)
     }
 
@@ -364,7 +423,16 @@ impl Memory {
                 id: there.id,
             });
         }
-        state.insert(base, size, AllocKind::Registered, device, flags, None);
+        state.insert(Alloc {
+            base,
+            size,
+            id: 0,
+            kind: AllocKind::Registered,
+            device,
+            flags,
+            shadow: None,
+            cells: None,
+        });
         Ok(())
     }
 
@@ -394,7 +462,7 @@ impl Memory {
             let map = state.snapshot();
             return Err(MemoryError::Unknown {
                 address: base,
-                inside: Some(map.describe(base)),
+                inside: Some(map.describe(base, 1)),
             });
         }
         let alloc = state.remove(base).ok_or(MemoryError::Unknown {
@@ -480,7 +548,7 @@ impl Memory {
 
     /// Remembers that the host wrote `len` bytes at `addr`; what is not an allocation is passed over.
     pub fn mark_written(&self, addr: u64, len: u64) {
-        if !self.options.shadow {
+        if !self.watched.load(Ordering::Relaxed) {
             return;
         }
         if let Some(Alloc {
@@ -496,7 +564,7 @@ impl Memory {
 
     /// Remembers that `len` bytes were copied from `src` to `dst`: what nobody wrote at `src` stays unwritten at `dst`.
     pub fn mark_copied(&self, dst: u64, src: u64, len: u64) {
-        if !self.options.shadow {
+        if !self.watched.load(Ordering::Relaxed) {
             return;
         }
         let Some(Alloc {
@@ -524,36 +592,18 @@ impl Memory {
 }
 
 impl State {
-    fn insert(
-        &mut self,
-        base: u64,
-        size: u64,
-        kind: AllocKind,
-        device: u32,
-        flags: u32,
-        shadow: Option<Arc<Shadow>>,
-    ) {
+    /// Adds an allocation and numbers it.
+    fn insert(&mut self, alloc: Alloc) {
         self.last_id += 1;
-        let id = self.last_id;
-        self.allocs.insert(
-            base,
-            Alloc {
-                base,
-                size,
-                id,
-                kind,
-                device,
-                flags,
-                shadow,
-            },
-        );
-        if kind.is_on_device() {
-            let index = device as usize;
+        if alloc.kind.is_on_device() {
+            let index = alloc.device as usize;
             if self.used.len() <= index {
                 self.used.resize(index + 1, 0);
             }
-            self.used[index] += size;
+            self.used[index] += alloc.size;
         }
+        let id = self.last_id;
+        self.allocs.insert(alloc.base, Alloc { id, ..alloc });
         self.snapshot = None;
     }
 
@@ -715,7 +765,7 @@ mod tests {
             error.contains("0 bytes into the freed allocation 1"),
             "{error}"
         );
-        assert!(memory.snapshot().describe(base + 99).contains("freed"));
+        assert!(memory.snapshot().describe(base + 99, 1).contains("freed"));
     }
 
     #[test]
@@ -770,15 +820,15 @@ mod tests {
     fn freeing_waits_for_what_is_in_flight() {
         let memory = memory(1 << 20);
         let base = memory.allocate(request(100, AllocKind::Device)).unwrap();
-        let done = std::sync::atomic::AtomicBool::new(false);
+        let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let guard = memory.in_flight();
             scope.spawn(|| {
                 memory.free(base).unwrap();
-                done.store(true, std::sync::atomic::Ordering::SeqCst);
+                done.store(true, Ordering::SeqCst);
             });
             std::thread::sleep(std::time::Duration::from_millis(30));
-            assert!(!done.load(std::sync::atomic::Ordering::SeqCst));
+            assert!(!done.load(Ordering::SeqCst));
             drop(guard);
         });
         assert!(done.into_inner());

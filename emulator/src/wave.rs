@@ -71,6 +71,8 @@ pub struct Wave {
     pub status: Status,
     /// The barrier phase that it signalled (see `exec::Group`).
     pub signalled: Option<u64>,
+    /// Barriers that it has passed.
+    pub barriers: u32,
     /// Scratch memory: `scratch_size` bytes a lane, lane after lane.
     pub scratch: Buffer,
     /// Bytes of scratch a lane.
@@ -92,6 +94,7 @@ impl Default for Wave {
             function: 0,
             status: Status::Ready,
             signalled: None,
+            barriers: 0,
             scratch: Buffer::default(),
             scratch_size: 0,
             index: 0,
@@ -120,6 +123,15 @@ impl Wave {
         self.pc = 0;
         self.status = Status::Ready;
         self.signalled = None;
+        self.barriers = 0;
+    }
+
+    /// Goes on behind the barrier that it signalled.
+    pub fn pass_barrier(&mut self) {
+        if self.signalled.take().is_some() {
+            self.barriers = self.barriers.wrapping_add(1);
+        }
+        self.status = Status::Ready;
     }
 
     /// Register `reg` of a half and the one after it.

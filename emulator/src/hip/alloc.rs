@@ -99,7 +99,7 @@ fn malloc_pitch(
 /// The allocation that an address lies in.
 fn allocation(ptr: *const c_void) -> Outcome<Alloc> {
     get().memory.find(ptr as u64).ok_or_else(|| {
-        let place = get().memory.snapshot().describe(ptr as u64);
+        let place = get().memory.snapshot().describe(ptr as u64, 1);
         Code::InvalidValue.because(format!("{ptr:p} is no allocation: {place}"))
     })
 }

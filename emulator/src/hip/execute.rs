@@ -8,17 +8,20 @@ use super::device::Device;
 use super::extra::LAUNCHES;
 use super::hostcall::Hostcall;
 use super::kernel::KernelLaunch;
-use super::log::{self, Level};
+use super::log::Level;
+use super::observe;
 use super::runtime::get;
 use super::status::{Code, Outcome};
+use crate::check::Mode;
 use crate::fault::{Fault, FaultKind};
-use crate::launch::{Launch, Services, launch as interpret};
+use crate::launch::{Ended, Launch, Services, launch as interpret};
 
 /// Executes a kernel. The caller keeps the module alive.
 ///
 /// # Errors
 /// `hipErrorIllegalAddress`, `hipErrorAssert` or `hipErrorLaunchFailure` for a fault, which is told on standard error and
-/// makes the device unusable until it is reset.
+/// makes the device unusable until it is reset. In the mode `error` a launch of which the memory checker reports
+/// something fails with `hipErrorLaunchFailure`.
 pub fn launch(launch: &KernelLaunch, device: &Device) -> Outcome {
     LAUNCHES.fetch_add(1, Ordering::Relaxed);
     let kernel = launch.function.kernel();
@@ -36,6 +39,7 @@ pub fn launch(launch: &KernelLaunch, device: &Device) -> Outcome {
         hostcall_buffer: hostcall.as_ref().map_or(0, Hostcall::address),
         ..Services::default()
     };
+    let mode = observe::mode();
     let run = || {
         // Memory stays where it is while the kernel runs. The buffers above are freed when it has run.
         let _in_flight = get().memory.in_flight();
@@ -49,23 +53,37 @@ pub fn launch(launch: &KernelLaunch, device: &Device) -> Outcome {
             services,
             memory: &get().memory,
             arch: &device.arch,
-            count: false,
+            count: observe::counts(),
+            check: mode != Mode::Off,
         })
-        .map_err(Box::new)
     };
-    let outcome = match &hostcall {
+    let Ended { outcome, reports } = match &hostcall {
         Some(hostcall) => hostcall.serve_during(run),
         None => run(),
     };
-    outcome.map(drop).map_err(|fault| {
-        log::tell(Level::Fault, || fault.to_string());
-        let code = code(
-            &fault,
-            hostcall.is_some_and(|hostcall| hostcall.complained()),
-        );
-        device.set_fault(code);
-        code.because(fault.kind.to_string())
-    })
+    for report in &reports {
+        observe::report(Level::Fault, &format!("check: {report}"));
+    }
+    match outcome {
+        Ok(stats) => {
+            observe::add(&device.arch.name, &kernel.name, &stats);
+            if mode != Mode::Error || reports.is_empty() {
+                return Ok(());
+            }
+            // The device stays usable: nothing was lost, and the next launch has something to say too.
+            let code = Code::LaunchFailure;
+            let found = reports.iter().map(|report| report.defect.name());
+            let found: Vec<&str> = found.collect();
+            Err(code.because(format!("the memory checker found: {}", found.join(", "))))
+        }
+        Err(fault) => {
+            observe::report(Level::Fault, &fault.to_string());
+            let complained = hostcall.is_some_and(|hostcall| hostcall.complained());
+            let code = code(&fault, complained);
+            device.set_fault(code);
+            Err(code.because(fault.kind.to_string()))
+        }
+    }
 }
 
 /// The error that a client gets for a fault. A kernel that wrote to standard error and then trapped failed an assertion.

@@ -1,4 +1,5 @@
-//! What this library offers beside HIP: counts of what is alive, and failures on demand.
+//! What this library offers beside HIP: counts of what is alive, failures on demand, what the memory checker found, and counts
+//! of executed instructions.
 //!
 //! These functions are for tests of clients. In C:
 //!
@@ -27,19 +28,33 @@
 //! uint64_t amdgpuEmulatorFailClear(void);
 //! // How many have not happened yet.
 //! uint64_t amdgpuEmulatorFailPending(void);
+//!
+//! // The memory checker's mode: "off", "warn" or "error". Memory allocated while it was off is not watched.
+//! int amdgpuEmulatorSetCheck(const char *mode);
+//! // What the checker found and what stopped launches since the last call: paragraphs of text with a zero at the end. Returns
+//! // their length without it. If that is `size` or more, nothing is written and the reports are kept.
+//! uint64_t amdgpuEmulatorTakeReports(char *buffer, uint64_t size);
+//! // Whether executed instructions are counted, by class.
+//! int amdgpuEmulatorSetStats(int counting);
+//! // The counts since the last call, as JSON: [{"arch", "kernel", "launches", "waves", "instructions", "classes": {"salu":
+//! // N, "branch", "control", "valu", "float", "dot", "matrix", "cross_lane", "smem", "global", "lds", "scratch", "atomic"}}].
+//! // A wave that executes an instruction counts 1, whatever its lanes. Returns as amdgpuEmulatorTakeReports does.
+//! uint64_t amdgpuEmulatorTakeStats(char *buffer, uint64_t size);
 //! ```
 //!
 //! The functions that return `int` return a `hipError_t` and leave the last error alone.
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::call::hip_api;
 use super::device::Device;
 use super::ffi::{Out, Text};
 use super::inject::{self, Rule};
+use super::observe;
 use super::runtime::get;
 use super::status::{Code, Outcome};
+use crate::check::Mode;
 use crate::memory::AllocKind;
 
 /// Kernels that were launched since the start.
@@ -99,6 +114,17 @@ fn fail(function: Text, count: u64, error: c_int, after: bool) -> Outcome<Code> 
     Ok(Code::Success)
 }
 
+/// Gives a client the text that `take` has for a buffer of `size` bytes; returns its length.
+fn give(buffer: Out<c_char>, size: u64, take: fn(u64) -> (u64, Option<String>)) -> Outcome<u64> {
+    let room = if buffer.is_null() { 0 } else { size };
+    let (len, text) = take(room);
+    if let Some(text) = text {
+        let bytes: Vec<c_char> = text.bytes().chain([0]).map(|byte| byte as c_char).collect();
+        buffer.set_all(&bytes)?;
+    }
+    Ok(len)
+}
+
 hip_api! {
     fn amdgpuEmulatorGetStats(place: Out<u64>) -> Code, otherwise Code::InvalidValue, {
         let room = place.get()?;
@@ -128,5 +154,25 @@ hip_api! {
 
     fn amdgpuEmulatorFailPending() -> u64, otherwise 0, {
         Ok(inject::pending() as u64)
+    }
+
+    fn amdgpuEmulatorSetCheck(mode: Text) -> Code, otherwise Code::InvalidValue, {
+        let name = mode.get()?;
+        let mode = Mode::parse(name);
+        observe::set_mode(mode.ok_or_else(|| Code::InvalidValue.because(format!("no mode `{name}`")))?);
+        Ok(Code::Success)
+    }
+
+    fn amdgpuEmulatorTakeReports(buffer: Out<c_char>, size: u64) -> u64, otherwise 0, {
+        give(buffer, size, observe::take_reports)
+    }
+
+    fn amdgpuEmulatorSetStats(counting: c_int) -> Code, otherwise Code::InvalidValue, {
+        observe::set_counting(counting != 0);
+        Ok(Code::Success)
+    }
+
+    fn amdgpuEmulatorTakeStats(buffer: Out<c_char>, size: u64) -> u64, otherwise 0, {
+        give(buffer, size, observe::take_counts)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A call comes in through [`call`], which every exported function passes. Parameters are checked in [`ffi`], objects are
 //! found in registries by handles that are never dereferenced, and what is asked for becomes [`work`] on a [`stream`].
-//! The [`runtime`] holds the state of the process and says which environment variables there are; [`log`], [`inject`] and
-//! [`extra`] are what the library offers beside HIP.
+//! The [`runtime`] holds the state of the process and says which environment variables there are; [`log`], [`inject`],
+//! [`observe`] and [`extra`] are what the library offers beside HIP.
 //!
 //! Names, numbers and layouts are those of the headers of HIP 5.7 and 6.4 ([`types`], [`status`]). This part knows nothing
 //! of instructions: kernels are run by [`execute`].
@@ -36,6 +36,7 @@ mod launch;
 mod log;
 mod memset;
 mod module;
+mod observe;
 mod pool;
 mod printf;
 mod properties;

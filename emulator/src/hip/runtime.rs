@@ -7,6 +7,7 @@
 //! - `AMDGPU_EMULATOR_MEMORY`: the memory of each device, such as `8G` or `512M`, one value or one for each device. Without
 //!   it a device has what its card has, but no more than the host.
 //! - `AMDGPU_EMULATOR_HIP_VERSION`: the version that the library says it is, such as `6.4`; see [`version`](super::version).
+//! - `AMDGPU_EMULATOR_CHECK` and `AMDGPU_EMULATOR_STATS`: see [`observe`](super::observe).
 
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
@@ -29,8 +30,9 @@ use super::registry::Registry;
 use super::status::{Code, Outcome};
 use super::stream::Stream;
 use super::user_object::UserObject;
-use super::{inject, version};
+use super::{inject, observe, version};
 use crate::arch::Arch;
+use crate::check::Mode;
 use crate::memory::{Memory, Options};
 
 /// The state of the process.
@@ -148,12 +150,14 @@ impl Runtime {
                 (properties, arch)
             });
         let properties: Vec<_> = properties.collect();
+        let mode = observe::mode_of_environment();
+        observe::start(mode);
         let memory = Arc::new(Memory::new(Options {
             capacities: properties
                 .iter()
                 .map(|(properties, _)| properties.memory)
                 .collect(),
-            shadow: false,
+            shadow: mode != Mode::Off,
         }));
         let device = |(properties, arch)| Device::new(properties, arch);
         Self {

@@ -112,7 +112,7 @@ fn check(map: &AllocMap, place: Place, size: Size) -> Outcome<Option<&Alloc>> {
     let Some(alloc) = map.find(place.address) else {
         // Host memory that is not registered, as far as one can know; but not what was device memory a moment ago.
         if map.freed(place.address).is_some() {
-            return Err(Code::InvalidValue.because(map.describe(place.address)));
+            return Err(Code::InvalidValue.because(map.describe(place.address, 1)));
         }
         return Ok(None);
     };
@@ -120,7 +120,7 @@ fn check(map: &AllocMap, place: Place, size: Size) -> Outcome<Option<&Alloc>> {
         return Err(Code::InvalidValue.because(format!(
             "{span} bytes from {:#x} on, {}",
             place.address,
-            map.describe(place.address)
+            map.describe(place.address, 1)
         )));
     }
     Ok(Some(alloc))
@@ -159,9 +159,9 @@ impl Copy {
             return Err(Code::InvalidValue.because(format!(
                 "neither address is an allocation: to {:#x}, {}; from {:#x}, {}",
                 self.dst.address,
-                map.describe(self.dst.address),
+                map.describe(self.dst.address, 1),
                 self.src.address,
-                map.describe(self.src.address)
+                map.describe(self.src.address, 1)
             )));
         }
         Ok(())
@@ -209,7 +209,7 @@ impl Fill {
         }
         let map = get().memory.snapshot();
         if check(&map, self.dst, self.size)?.is_none() {
-            return Err(Code::InvalidValue.because(map.describe(self.dst.address)));
+            return Err(Code::InvalidValue.because(map.describe(self.dst.address, 1)));
         }
         Ok(())
     }

@@ -265,7 +265,9 @@ pub struct Finish {
 pub enum Class {
     /// Scalar arithmetic.
     Salu,
-    /// Branches, waits and everything else that controls the wave.
+    /// Branches, calls and returns.
+    Branch,
+    /// Waits, barriers and everything else that controls the wave.
     Control,
     /// Integer and bit operations of the vector unit.
     Valu,
@@ -291,10 +293,11 @@ pub enum Class {
 
 impl Class {
     /// How many classes there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 13;
     /// All classes, in the order of their numbers.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Salu,
+        Self::Branch,
         Self::Control,
         Self::Valu,
         Self::Float,
@@ -311,6 +314,7 @@ impl Class {
     pub fn name(self) -> &'static str {
         match self {
             Self::Salu => "salu",
+            Self::Branch => "branch",
             Self::Control => "control",
             Self::Valu => "valu",
             Self::Float => "float",

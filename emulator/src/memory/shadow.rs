@@ -40,6 +40,13 @@ impl Shadow {
         unsafe { std::slice::from_raw_parts(self.words, self.count) }
     }
 
+    /// Forgets all that was written in the first `size` bytes.
+    pub fn clear(&self, size: u64) {
+        for word in &self.words()[..size.div_ceil(64) as usize] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Remembers that `len` bytes at `offset` were written.
     #[inline]
     pub fn mark(&self, offset: u64, len: u64) {
@@ -59,6 +66,13 @@ impl Shadow {
             let missing = !self.words()[word].load(Ordering::Relaxed) & mask;
             (missing != 0).then(|| word as u64 * 64 + u64::from(missing.trailing_zeros()))
         })
+    }
+
+    /// Whether nobody wrote any of `len` bytes at `offset`.
+    #[inline]
+    pub fn none_written(&self, offset: u64, len: u64) -> bool {
+        pieces(offset, len)
+            .all(|(word, mask)| self.words()[word].load(Ordering::Relaxed) & mask == 0)
     }
 
     /// Makes `len` bytes at `offset` written or not as those at `from_offset` of another shadow, or of this one, are.

@@ -1,6 +1,7 @@
 //! Control of the wave: branches, calls, barriers, hardware registers, and the scalar operations that write EXEC besides
 //! their destination.
 
+use crate::check;
 use crate::exec::{Cx, Flow};
 use crate::fault::FaultKind;
 use crate::float::Mode;
@@ -218,7 +219,7 @@ enum Condition {
 /// Whether an instruction's `imm` is a branch offset that [`resolve_branches`](crate::isa::decode::resolve_branches) turns
 /// into a target.
 pub fn is_branch(inst: &Inst) -> bool {
-    inst.class == Class::Control && inst.rows == BRANCH
+    inst.class == Class::Branch && inst.rows == BRANCH
 }
 
 /// Marks branches; no control instruction has a result of that many words.
@@ -331,7 +332,7 @@ fn branch(build: &Build<'_>, condition: Condition) -> Result<Inst, Reason> {
             }
         },
     };
-    let mut inst = Inst::new(run, Class::Control);
+    let mut inst = Inst::new(run, Class::Branch);
     inst.imm = (build.raw as u16 as i16).into();
     inst.rows = BRANCH;
     Ok(inst)
@@ -344,7 +345,7 @@ fn call(build: &Build<'_>) -> Result<Inst, Reason> {
             cx.w.set_sgpr64(inst.dst, next);
             taken(cx, inst)
         },
-        Class::Control,
+        Class::Branch,
     );
     inst.imm = (build.raw as u16 as i16).into();
     inst.rows = BRANCH;
@@ -362,7 +363,7 @@ fn jump(build: &Build<'_>, link: bool) -> Result<Inst, Reason> {
             }
             Flow::JumpTo(target)
         },
-        Class::Control,
+        Class::Branch,
     );
     if link {
         inst.dst = build.scalar_dst(0)?;
@@ -422,15 +423,19 @@ fn sendmsg_rtn(build: &Build<'_>) -> Result<Inst, Reason> {
 }
 
 fn arrive(cx: &mut Cx<'_>) {
-    cx.w.signalled = Some(cx.group.phase);
+    let phase = cx.group.phase;
+    cx.w.signalled = Some(phase);
     cx.group.arrive();
+    if cx.watch.is_some() {
+        check::arrived(cx, cx.group.phase != phase);
+    }
 }
 
 fn wait(cx: &mut Cx<'_>, _: &Inst) -> Flow {
     match cx.w.signalled {
         Some(phase) if phase >= cx.group.phase => Flow::Wait,
         _ => {
-            cx.w.signalled = None;
+            cx.w.pass_barrier();
             Flow::Next
         }
     }

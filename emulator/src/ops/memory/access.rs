@@ -1,8 +1,10 @@
 //! From device addresses to host addresses.
 //!
 //! Global memory has the same addresses on both sides and is only checked; LDS and scratch are buffers of the work-group
-//! and the wave. Whatever is not accessible stops the launch before anything is touched.
+//! and the wave. Whatever is not accessible stops the launch before anything is touched; what is accessible the memory
+//! checker sees next, if it is on.
 
+use crate::check::{self, Space};
 use crate::exec::{Cx, Flow};
 use crate::fault::{Access, FaultKind};
 use crate::lanes::LANES;
@@ -65,26 +67,37 @@ fn range(cx: &Cx<'_>, address: u64, size: u64) -> Option<(u64, u64)> {
 
 /// Checks one range of global memory, as scalar loads read it.
 ///
+/// Compilers widen scalar loads of bytes and half words to the word around them: a read may reach to the end of the
+/// last word of an allocation.
+///
 /// # Errors
 /// The flow that stops the launch.
 #[inline]
 pub fn global_range(cx: &mut Cx<'_>, address: u64, size: u64, access: Access) -> Result<(), Flow> {
-    if known(cx, address, address, size) {
-        return Ok(());
-    }
-    match range(cx, address, size) {
-        Some(found) => {
-            let slot = cx.w.pc % cx.ranges.0.len();
-            cx.ranges.0[slot] = found;
-            Ok(())
+    if !known(cx, address, address, size) {
+        let padded = || {
+            let alloc = cx.shared.memory.find(address)?;
+            let end = alloc.end().next_multiple_of(4);
+            (address.is_multiple_of(4) && address + size <= end)
+                .then_some((alloc.base, alloc.end()))
+        };
+        match range(cx, address, size).or_else(padded) {
+            Some(found) => {
+                let slot = cx.w.pc % cx.ranges.0.len();
+                cx.ranges.0[slot] = found;
+            }
+            None => return Err(miss(cx, address, size, access, None)),
         }
-        None => Err(miss(cx, address, size, access, None)),
     }
+    if cx.watch.is_some() {
+        check::scalar(cx, address, size);
+    }
+    Ok(())
 }
 
 #[cold]
 fn miss(cx: &mut Cx<'_>, address: u64, size: u64, access: Access, lane: Option<u32>) -> Flow {
-    let place = cx.shared.memory.describe(address);
+    let place = cx.shared.memory.describe(address, size);
     cx.fail(
         FaultKind::Memory {
             access,
@@ -114,10 +127,12 @@ pub fn global(
         global_slow(cx, half, addresses, mask, size, access)?;
     }
     if access == Access::Atomic {
-        aligned(cx, half, addresses, mask, size, access)
-    } else {
-        Ok(())
+        aligned(cx, half, addresses, mask, size, access)?;
     }
+    if cx.watch.is_some() {
+        check::vector(cx, Space::Global, half, addresses, mask, size, access);
+    }
+    Ok(())
 }
 
 #[cold]
@@ -206,6 +221,9 @@ pub fn lds(
     if access == Access::Atomic {
         aligned(cx, half, addresses, mask, size, access)?;
     }
+    if cx.watch.is_some() {
+        check::vector(cx, Space::Lds, half, addresses, mask, size, access);
+    }
     let base = cx.group.lds.address();
     for address in addresses.iter_mut() {
         *address = address.wrapping_add(base);
@@ -239,6 +257,9 @@ pub fn scratch(
             limit,
         };
         return Err(cx.fail(kind, Some((lane + half * LANES) as u32)));
+    }
+    if cx.watch.is_some() {
+        check::vector(cx, Space::Scratch, half, addresses, mask, size, access);
     }
     let base = cx.w.scratch.address() + (half * LANES) as u64 * limit;
     for (lane, address) in addresses.iter_mut().enumerate() {

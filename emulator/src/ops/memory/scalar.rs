@@ -1,5 +1,6 @@
 //! Scalar loads.
 
+use crate::check;
 use crate::exec::{Cx, Flow};
 use crate::fault::Access;
 use crate::isa::inst::{Inst, slot};
@@ -40,6 +41,9 @@ pub fn run(cx: &mut Cx<'_>, inst: &Inst) -> Flow {
             }
             Err(flow) => flow,
         };
+    }
+    if address & 3 != 0 && cx.watch.is_some() {
+        check::misaligned_scalar(cx, address, 4 * u64::from(inst.rows));
     }
     let address = address & !3;
     let mut words = usize::from(inst.rows);
