@@ -277,7 +277,7 @@ impl Worker {
             let flow = (inst.run)(&mut cx, inst);
             if OBSERVED {
                 counts[inst.class as usize] += 1;
-                check::settle(&mut cx);
+                check::executed(&mut cx, inst);
             }
             match flow {
                 Flow::Next => cx.w.pc = pc + 1,

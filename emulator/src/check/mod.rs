@@ -4,9 +4,10 @@
 //! every barrier. It finds
 //!
 //! - *reads of memory nobody wrote*: device memory that neither the host nor a kernel wrote since it was allocated, LDS
-//!   that the block did not write, scratch that no lane of the instruction wrote. Compilers load more than the source
-//!   asks for, to widen a load or to copy a structure with its padding; so a word counts once none of its bytes was
-//!   written, and only if what was loaded is used for more than being stored elsewhere (see [`uses`]);
+//!   that the block did not write, scratch that the thread did not write. Compilers load more than the source asks for,
+//!   to widen a load or to copy a structure with its padding; so a word counts once none of its bytes was written, and only
+//!   if what was loaded is used for more than being stored elsewhere ([`uses`]). What is read from LDS and scratch counts
+//!   once something that comes of it reaches global memory or becomes an address ([`taint`]);
 //! - *misaligned accesses*: atomic operations that are not naturally aligned (these stop the launch), scalar loads whose
 //!   low address bits hardware drops, and other accesses of more than a byte at odd addresses. Vector memory takes any
 //!   address on all families, and compilers join narrow loads to wide ones, so more cannot be said from machine code;
@@ -20,6 +21,7 @@
 //! Findings of one kind at one instruction are one [`Report`], with the lowest block and thread and a count.
 
 mod report;
+mod taint;
 mod uses;
 mod watch;
 
@@ -30,7 +32,9 @@ use std::sync::{Mutex, PoisonError};
 use rustc_hash::FxHashMap;
 
 pub use report::{Report, sources};
-pub use watch::{Space, Watch, arrived, left, misaligned_scalar, scalar, settle, vector};
+pub use watch::{
+    Space, Watch, arrived, executed, left, misaligned_scalar, scalar, second_part, vector,
+};
 
 use crate::launch::thread;
 use crate::memory::Memory;

@@ -26,7 +26,7 @@ enum Touch {
 }
 
 /// The registers of an operand such as `v3`, `-|v3|`, `s[4:7]`.
-fn registers(operand: &str) -> Option<(char, std::ops::RangeInclusive<u32>)> {
+pub fn registers(operand: &str) -> Option<(char, std::ops::RangeInclusive<u32>)> {
     let operand = operand.trim().trim_start_matches(['-', '|']);
     let operand = operand
         .strip_prefix("neg(")
@@ -68,10 +68,29 @@ fn loaded(text: &str, index: u16) -> Option<Register> {
     range.contains(&number).then_some(Register { file, number })
 }
 
+/// The operations of an instruction (two for a dual-issue pair): mnemonic, operands, and the modifiers behind them.
+pub fn operations(text: &str) -> impl Iterator<Item = (&str, Vec<&str>, &str)> {
+    text.split("::").map(|operation| {
+        let operation = operation.trim();
+        let (mnemonic, operands) = operation
+            .split_once(char::is_whitespace)
+            .unwrap_or((operation, ""));
+        let mut operands: Vec<&str> = operands.split(',').map(str::trim).collect();
+        // Modifiers follow the last operand after a space.
+        let mut modifiers = "";
+        if let Some(last) = operands.last_mut()
+            && let Some((operand, rest)) = last.split_once(' ')
+        {
+            (*last, modifiers) = (operand, rest);
+        }
+        (mnemonic, operands, modifiers)
+    })
+}
+
 fn touch(text: &str, register: Register) -> Touch {
     let mut overwrites = false;
-    for operation in text.split("::") {
-        match touch_one(operation, register) {
+    for (mnemonic, operands, _) in operations(text) {
+        match touch_one(mnemonic, &operands, register) {
             Touch::Uses => return Touch::Uses,
             Touch::Overwrites => overwrites = true,
             Touch::Not => {}
@@ -83,16 +102,7 @@ fn touch(text: &str, register: Register) -> Touch {
     }
 }
 
-fn touch_one(text: &str, register: Register) -> Touch {
-    let (mnemonic, operands) = text
-        .trim()
-        .split_once(char::is_whitespace)
-        .unwrap_or((text.trim(), ""));
-    let mut operands: Vec<&str> = operands.split(',').collect();
-    // Modifiers follow the last operand after a space.
-    if let Some(last) = operands.last_mut() {
-        *last = last.trim().split(' ').next().unwrap_or_default();
-    }
+fn touch_one(mnemonic: &str, operands: &[&str], register: Register) -> Touch {
     let here = |operand: &&str| register.is_in(operand);
     let is_store = mnemonic.contains("_store_") || mnemonic.starts_with("ds_write");
     if is_store {
@@ -118,7 +128,7 @@ fn touch_one(text: &str, register: Register) -> Touch {
         .any(|prefix| mnemonic.starts_with(prefix));
     let first_is_read = no_result || accumulates || mnemonic.contains("atomic");
     let read = match first_is_read {
-        true => &operands[..],
+        true => operands,
         false => &operands[1..],
     };
     if read.iter().any(here) {

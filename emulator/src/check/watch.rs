@@ -1,12 +1,14 @@
 //! One worker's eyes: called for every access and every barrier of a launch that is checked.
 
+use super::taint::{Origin, Taint};
 use super::{Check, Defect, uses};
 use crate::exec::Cx;
 use crate::fault::Access;
+use crate::isa::inst::{Class, Detail, Inst, Kind};
 use crate::lanes::LANES;
 use crate::memory::cells::{How, Other, WORD};
 use crate::memory::{Alloc, Cells, Shadow};
-use crate::ops::memory::Addresses;
+use crate::ops::memory::{Addresses, Transfer};
 
 /// Which memory an address is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,10 @@ pub struct Watch {
     waves: u32,
     /// Stores that race unless they change nothing.
     pending: Vec<Pending>,
+    /// Registers with what comes from unwritten LDS and scratch.
+    taint: Taint,
+    /// Whether the next access is the second of an instruction with two.
+    second: bool,
 }
 
 /// What is remembered of a group's LDS.
@@ -67,6 +73,7 @@ impl Watch {
         self.waves = waves;
         self.arrived.clear();
         self.pending.clear();
+        self.taint.start(waves as usize);
         self.run = self.run.wrapping_add(1);
         if self.lds.as_ref().is_none_or(|local| local.size < lds) {
             self.lds = Local::new(lds);
@@ -189,19 +196,211 @@ pub fn vector(
             );
         }
     }
-    if space == Space::Scratch {
-        return scratch(cx, half, addresses, mask, size, access);
-    }
+    let inst = current(cx);
+    tainted_operands(cx, inst, space, half, mask, access);
     if access == Access::Atomic && space == Space::Global {
         synchronizes(cx);
     }
     let mut stretches = [Span { start: 0, end: 0 }; LANES];
-    let count = spans(addresses, mask, size, &mut stretches);
+    let count = match space {
+        Space::Scratch => 0,
+        _ => spans(addresses, mask, size, &mut stretches),
+    };
+    let stretches = &stretches[..count];
     let lane = |address| first_lane + lane_at(addresses, mask, size, address);
-    for span in &stretches[..count] {
+    for span in stretches {
         match space {
             Space::Lds => lds(cx, *span, size, access, &lane),
             _ => global(cx, *span, size, access, &lane),
+        }
+    }
+    local(
+        cx, inst, space, half, addresses, mask, size, access, stretches,
+    );
+    if let Some(watch) = cx.watch.as_deref_mut() {
+        watch.second = false;
+    }
+}
+
+/// The next access is the second of an instruction with two.
+pub fn second_part(cx: &mut Cx<'_>) {
+    if let Some(watch) = cx.watch.as_deref_mut() {
+        watch.second = true;
+    }
+}
+
+/// The instruction that executes.
+fn current<'l>(cx: &Cx<'l>) -> Option<&'l Inst> {
+    let function = cx.function;
+    function.instructions.get(cx.w.pc)
+}
+
+fn transfer(inst: &Inst) -> Option<Transfer> {
+    match inst.detail {
+        Detail::Memory(op) => Some(op.transfer),
+        _ => None,
+    }
+}
+
+/// The registers with the data that an access writes, in the file of a half.
+fn data_registers(inst: &Inst, second: bool) -> Option<(usize, usize)> {
+    let transfer = transfer(inst)?;
+    let words = transfer.bytes().div_ceil(WORD) as usize;
+    let register = match transfer {
+        Transfer::Load { .. } | Transfer::LoadPair { .. } => return None,
+        _ if second => inst.src[3].reg,
+        _ => inst.src[1].reg,
+    };
+    Some((register.into(), words))
+}
+
+/// Registers of a half in the order of [`Taint`].
+fn in_half(half: usize, register: usize) -> usize {
+    half * 512 + register
+}
+
+/// Reports what comes from unwritten LDS or scratch and is now an address, or goes to global memory.
+fn tainted_operands(
+    cx: &Cx<'_>,
+    inst: Option<&Inst>,
+    space: Space,
+    half: usize,
+    mask: u32,
+    access: Access,
+) {
+    let (Some(inst), Some(watch)) = (inst, cx.watch.as_deref()) else {
+        return;
+    };
+    if !watch.taint.is_live(cx.w.index) {
+        return;
+    }
+    let mut used = None;
+    if inst.src[0].kind == Kind::Vector {
+        let count = if inst.src[0].wide { 2 } else { 1 };
+        let first = in_half(half, inst.src[0].reg.into());
+        let found = watch.taint.of(cx.w.index, first, count);
+        used = found.map(|found| (found, "uses it in an address"));
+    }
+    if used.is_none()
+        && access != Access::Read
+        && (space == Space::Global || access == Access::Atomic)
+        && let Some((register, words)) = data_registers(inst, watch.second)
+    {
+        let found = watch.taint.of(cx.w.index, in_half(half, register), words);
+        used = found.map(|found| (found, "stores what comes of it"));
+    }
+    let Some(((lanes, origin), how)) = used.filter(|((lanes, _), _)| lanes & mask != 0) else {
+        return;
+    };
+    let lane = (half * LANES) as u32 + (lanes & mask).trailing_zeros();
+    let Some(check) = check(cx) else {
+        return;
+    };
+    let at = (watch.group, cx.w.index, Some(lane));
+    check.add(origin.pc, Defect::Unwritten, at, || {
+        let place = place(cx, origin.space, origin.address, origin.len);
+        let who = match origin.space {
+            Space::Scratch => "the thread never wrote",
+            _ => "no thread of the block wrote",
+        };
+        let text = cx.shared.code.text(here(cx), cx.w.halves);
+        let text = text.trim().replace('\t', " ");
+        format!("read of {place}, which {who}; {text} {how}")
+    });
+}
+
+/// What an access to LDS or scratch means for the taint of registers, and the other way round.
+#[expect(clippy::too_many_arguments, reason = "an access and its instruction")]
+fn local(
+    cx: &mut Cx<'_>,
+    inst: Option<&Inst>,
+    space: Space,
+    half: usize,
+    addresses: &Addresses,
+    mask: u32,
+    size: u64,
+    access: Access,
+    stretches: &[Span],
+) {
+    let pc = here(cx);
+    let (index, limit) = (cx.w.index, cx.w.scratch_size);
+    let (Some(inst), Some(watch)) = (inst, cx.watch.as_deref_mut()) else {
+        return;
+    };
+    let scratch = watch.scratch.get(index as usize);
+    let written = match space {
+        Space::Global => None,
+        Space::Lds => watch.lds.as_ref().map(|local| &local.written),
+        Space::Scratch => scratch.and_then(|(_, written)| written.as_ref()),
+    };
+    let offset = |lane: usize| match space {
+        Space::Scratch => (half * LANES + lane) as u64 * limit + addresses[lane],
+        _ => addresses[lane],
+    };
+    let lanes = || (0..LANES).filter(|lane| mask >> lane & 1 == 1);
+    let taint = &mut watch.taint;
+    match access {
+        Access::Read => {
+            let is_written = |written: &Shadow| match space {
+                Space::Scratch => {
+                    lanes().all(|lane| written.first_unwritten(offset(lane), size).is_none())
+                }
+                _ => stretches.iter().all(|Span { start, end }| {
+                    written.first_unwritten(*start, end - start).is_none()
+                }),
+            };
+            let written = written.filter(|written| !is_written(written));
+            if written.is_none() && !taint.is_live(index) {
+                return;
+            }
+            let unit = size.min(WORD);
+            let words = (size / unit) as usize;
+            let first = usize::from(inst.dst) + if watch.second { words } else { 0 };
+            for word in 0..words {
+                let at = unit * word as u64;
+                let mut tainted = 0;
+                let mut place = 0;
+                for lane in lanes() {
+                    let unwritten =
+                        |written: &Shadow| written.none_written(offset(lane) + at, unit);
+                    if written.is_some_and(unwritten) {
+                        if tainted == 0 {
+                            place = addresses[lane] + at;
+                        }
+                        tainted |= 1 << lane;
+                    }
+                }
+                let origin = Origin {
+                    pc,
+                    space,
+                    address: place,
+                    len: unit,
+                };
+                taint.load(index, in_half(half, first + word), mask, tainted, origin);
+            }
+        }
+        Access::Write | Access::Atomic => {
+            let Some(written) = written else {
+                return;
+            };
+            if space == Space::Scratch {
+                for lane in lanes() {
+                    written.mark(offset(lane), size);
+                }
+            }
+            let data = data_registers(inst, watch.second).filter(|_| access == Access::Write);
+            let Some((register, words)) = data.filter(|_| taint.is_live(index)) else {
+                return;
+            };
+            for word in 0..words {
+                let Some((tainted, _)) = taint.of(index, in_half(half, register + word), 1) else {
+                    continue;
+                };
+                let at = WORD * word as u64;
+                for lane in lanes().filter(|lane| tainted >> lane & 1 == 1) {
+                    written.unmark(offset(lane) + at, WORD.min(size - at));
+                }
+            }
         }
     }
 }
@@ -341,46 +540,6 @@ fn is_used(cx: &Cx<'_>, word: u16) -> bool {
     })
 }
 
-fn scratch(
-    cx: &mut Cx<'_>,
-    half: usize,
-    addresses: &Addresses,
-    mask: u32,
-    size: u64,
-    access: Access,
-) {
-    let limit = cx.w.scratch_size;
-    let index = cx.w.index as usize;
-    let Some((_, Some(written))) = cx
-        .watch
-        .as_deref()
-        .and_then(|watch| watch.scratch.get(index))
-    else {
-        return;
-    };
-    let lanes = || (0..LANES).filter(|lane| mask >> lane & 1 == 1);
-    let offset = |lane: usize| (half * LANES + lane) as u64 * limit + addresses[lane];
-    // Spilled registers are reloaded for all lanes, whichever of them had a value.
-    if access != Access::Write
-        && lanes().all(|lane| written.none_written(offset(lane), size))
-        && let Some(lane) = lanes().next()
-        && is_used(cx, 0)
-    {
-        let place = place(cx, Space::Scratch, addresses[lane], size);
-        add(
-            cx,
-            Defect::Unwritten,
-            Some((half * LANES + lane) as u32),
-            || format!("{access} of {place}, which the thread never wrote"),
-        );
-    }
-    if access != Access::Read {
-        for lane in lanes() {
-            written.mark(offset(lane), size);
-        }
-    }
-}
-
 /// Remembers an access and reports what races with it.
 fn races(
     cx: &mut Cx<'_>,
@@ -492,14 +651,32 @@ fn race(cx: &Cx<'_>, space: Space, access: Access, address: u64, lane: u32, othe
     });
 }
 
-/// To be called when an instruction has executed: reports racing stores that changed something.
-pub fn settle(cx: &mut Cx<'_>) {
+/// To be called when an instruction has executed, before control moves on.
+#[inline]
+pub fn executed(cx: &mut Cx<'_>, inst: &Inst) {
     let Some(watch) = cx.watch.as_deref_mut() else {
         return;
     };
-    if watch.pending.is_empty() {
-        return;
+    if !watch.pending.is_empty() {
+        settle(cx);
+    } else if watch.taint.is_live(cx.w.index)
+        && matches!(
+            inst.class,
+            Class::Valu | Class::Float | Class::Dot | Class::Matrix | Class::CrossLane
+        )
+    {
+        let pc = cx.function.address_of(cx.w.pc);
+        let (code, halves) = (cx.shared.code, cx.w.halves);
+        watch.taint.step(cx.w, pc, || code.text(pc, halves));
     }
+}
+
+/// Reports racing stores that changed something.
+#[cold]
+fn settle(cx: &mut Cx<'_>) {
+    let Some(watch) = cx.watch.as_deref_mut() else {
+        return;
+    };
     let mut pending = std::mem::take(&mut watch.pending);
     for store in &pending {
         let mut after = [0; WORD as usize];

@@ -59,6 +59,13 @@ impl Shadow {
         }
     }
 
+    /// Forgets that anybody wrote `len` bytes at `offset`.
+    pub fn unmark(&self, offset: u64, len: u64) {
+        for (word, mask) in pieces(offset, len) {
+            self.words()[word].fetch_and(!mask, Ordering::Relaxed);
+        }
+    }
+
     /// The offset of the first of `len` bytes at `offset` that nobody wrote.
     #[inline]
     pub fn first_unwritten(&self, offset: u64, len: u64) -> Option<u64> {

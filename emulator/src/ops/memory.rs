@@ -9,6 +9,7 @@ pub mod atomic;
 pub mod scalar;
 pub mod transfer;
 
+use crate::check;
 use crate::exec::{Cx, Flow};
 use crate::fault::Access;
 use crate::isa::inst::{Detail, Inst, Kind, slot};
@@ -200,6 +201,9 @@ pub fn run_lds(cx: &mut Cx<'_>, inst: &Inst) -> Flow {
             return flow;
         }
         let result = if pair {
+            if cx.watch.is_some() {
+                check::second_part(cx);
+            }
             access::lds(cx, half, &mut second, mask, op.bytes(), op.access())
                 .map(|()| transfer::run_pair(cx, inst, op, half, [&first, &second], mask))
         } else {
