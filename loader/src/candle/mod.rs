@@ -13,18 +13,33 @@
 //! [`QHipTensor`] and [`QHipMatMul`] work with an unchanged candle: tensors stay on the CPU, weights on the GPU, and what
 //! is multiplied goes there and back. [`QHipStorage`] is for a backend that keeps its tensors on the GPU.
 //!
-//! ```no_run
+//! ```
 //! use candle_core::{Device, Module, Tensor};
 //! use hip_loader::Image;
 //! use hip_loader::candle::{GgufFile, HipDevice, Kernels, QHipMatMul};
 //!
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/emulator.rs"));
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/bundles.rs"));
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # for name in ["quantized.hipfb", "cast.hipfb"] {
+//! #     std::fs::copy(bundle_file(name), folder.path().join(name))?;
+//! # }
+//! # std::env::set_current_dir(&folder)?;
+//! # use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
+//! # let ones = Tensor::ones((8, 4096), candle_core::DType::F32, &Device::Cpu)?;
+//! # let weights = QTensor::quantize(&ones, GgmlDType::Q4K)?;
+//! # let mut out = std::fs::File::create("model.gguf")?;
+//! # gguf_file::write(&mut out, &[], &[("blk.0.attn_q.weight", &weights)])?;
+//! # // SAFETY: a doc test has one thread.
+//! # unsafe { std::env::set_var("HIP_LOADER_LIB", emulator()) };
 //! let kernels = Kernels::new(Image::open("quantized.hipfb")?).with_cast(Image::open("cast.hipfb")?);
 //! let device = HipDevice::new(&hip_loader::Runtime::load()?.device(0)?, &kernels)?;
 //! let file = GgufFile::open("model.gguf")?;
 //! let query = QHipMatMul::new(file.tensor("blk.0.attn_q.weight", &device)?)?;
 //! let xs = Tensor::zeros((1, 4096), candle_core::DType::F32, &Device::Cpu)?;
 //! let queries = query.forward(&xs)?;
+//! assert_eq!(queries.dims()[0], 1);
 //! # Ok(())
 //! # }
 //! ```

@@ -7,8 +7,12 @@
 //! | [`GgufKernels`] with [`raw`] operands | each operation on device pointers and a foreign stream |
 //! | [`GgufKernels`] with [`Weights`] and buffers | the same operations, owning and checked |
 //!
-//! ```no_run
-//! # let device = hip_loader::Runtime::load()?.device(0)?;
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/emulator.rs"));
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/bundles.rs"));
+//! # fn main() -> Result<(), hip_loader::Error> {
+//! # std::env::set_current_dir(bundle_file("quantized.hipfb").parent().expect("a folder")).expect("it is there");
+//! # let device = hip_loader::Runtime::open(emulator())?.device(0)?;
 //! use hip_loader::Image;
 //! use hip_loader::gguf::{GgmlType, GgufKernels, Weights};
 //!
@@ -23,7 +27,8 @@
 //! let activations = stream.alloc_zeros::<f32>(2 * 256)?;
 //! let out = kernels.matmul(&stream, &weights, 4, 256, &activations)?;
 //! assert_eq!(stream.clone_dtoh(&out)?.len(), 2 * 4);
-//! # Ok::<(), hip_loader::Error>(())
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! Kernels are taken to be those of candle-kernels 0.11.1 with the repairs of this project; a kernel whose arguments are

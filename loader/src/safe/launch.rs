@@ -145,10 +145,12 @@ impl<'a, T: DeviceElement> KernelArg<'a> for T {}
 impl Stream {
     /// Starts to put a launch of `function` on this stream together.
     ///
-    /// ```no_run
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/emulator.rs"));
+    /// # fn main() -> Result<(), hip_loader::Error> {
     /// # use hip_loader::{Image, LaunchConfig, Module, Runtime};
-    /// # let device = Runtime::load()?.device(0)?;
-    /// # let module = Module::load(&device, &Image::open("saxpy.hipfb")?)?;
+    /// # let device = Runtime::open(emulator())?.device(0)?;
+    /// # let module = Module::load(&device, &Image::open("tests/data/kernels.hipfb")?)?;
     /// let stream = device.new_stream()?;
     /// let saxpy = module.function("saxpy")?;
     /// let x = stream.clone_htod(&[1.0_f32; 1000])?;
@@ -157,7 +159,8 @@ impl Stream {
     /// // SAFETY: `saxpy` reads and writes as many elements as its last argument says.
     /// unsafe { stream.launch(&saxpy).arg(3.0_f32).arg(&x).arg(&mut y).arg(1000_i32).run(config) }?;
     /// assert_eq!(stream.clone_dtoh(&y)?, [5.0; 1000]);
-    /// # Ok::<(), hip_loader::Error>(())
+    /// # Ok(())
+    /// # }
     /// ```
     #[inline]
     pub fn launch<'a>(&'a self, function: &'a Function) -> LaunchBuilder<'a> {

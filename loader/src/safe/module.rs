@@ -159,14 +159,19 @@ impl fmt::Debug for Image {
 
 /// A code object that is loaded on a device. Cloning makes another handle to the same module.
 ///
-/// ```no_run
-/// # let device = hip_loader::Runtime::load()?.device(0)?;
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/emulator.rs"));
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/bundles.rs"));
+/// # fn main() -> Result<(), hip_loader::Error> {
+/// # std::env::set_current_dir(bundle_file("quantized.hipfb").parent().expect("a folder")).expect("it is there");
+/// # let device = hip_loader::Runtime::open(emulator())?.device(0)?;
 /// use hip_loader::{Image, Module};
 ///
 /// let module = Module::load(&device, &Image::open("quantized.hipfb")?)?;
 /// let kernel = module.function("quantize_q8_1")?;
 /// println!("{} takes {} arguments", kernel.name(), kernel.args().len());
-/// # Ok::<(), hip_loader::Error>(())
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct Module {

@@ -10,13 +10,18 @@ use crate::sys::{Api, Library, LoadError};
 
 /// A HIP runtime library that is loaded. Cloning makes another handle to the same library.
 ///
-/// ```no_run
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/emulator.rs"));
+/// # fn main() -> Result<(), hip_loader::Error> {
+/// # // SAFETY: a doc test has one thread.
+/// # unsafe { std::env::set_var("HIP_LOADER_LIB", emulator()) };
 /// let runtime = hip_loader::Runtime::load()?;
 /// println!("{} is HIP {}", runtime.library().display(), runtime.version());
 /// for ordinal in 0..runtime.device_count()? {
 ///     println!("{ordinal}: {}", runtime.device(ordinal)?.target());
 /// }
-/// # Ok::<(), hip_loader::Error>(())
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct Runtime {

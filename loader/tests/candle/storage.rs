@@ -115,6 +115,31 @@ fn what_cannot_be_is_refused_with_what_can() {
 }
 
 #[test]
+fn of_nothing_comes_nothing() {
+    let (device, mut rng) = (device(WAVE32), ChaCha8Rng::seed_from_u64(5));
+    let tensor = weights(&mut rng, 6, 256, GgmlDType::Q8_0);
+    let storage = QHipStorage::from_data(device, &tensor.data().unwrap(), GgmlDType::Q8_0).unwrap();
+    let nothing = upload(device, CpuStorage::F32(Vec::new()));
+    for (given, expected) in [(vec![0, 256], vec![0, 6]), (vec![3, 0, 256], vec![3, 0, 6])] {
+        let layout = Layout::contiguous(given);
+        let (out, shape) = storage.fwd(tensor.shape(), &nothing, &layout).unwrap();
+        assert_eq!((shape.dims(), out.elem_count()), (&expected[..], 0));
+    }
+    let ids = upload(device, CpuStorage::U32(Vec::new()));
+    let rows = storage.embedding(6, 256, &ids, &Layout::contiguous(0));
+    assert_eq!(rows.unwrap().elem_count(), 0);
+    let experts = Shape::from((2, 3, 256));
+    let (layout, ids_layout) = (Layout::contiguous((0, 1, 256)), Layout::contiguous((0, 2)));
+    let (out, shape) = storage
+        .indexed_moe_forward(&experts, &nothing, &layout, &ids, &ids_layout)
+        .unwrap();
+    assert_eq!((shape.dims(), out.elem_count()), (&[0, 2, 3][..], 0));
+    let empty = QHipStorage::zeros(device, 0, GgmlDType::Q4K).unwrap();
+    assert_eq!(empty.dequantize(0).unwrap().elem_count(), 0);
+    assert!(empty.data().unwrap().is_empty());
+}
+
+#[test]
 fn quantization_is_candles() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let numbers: Vec<f32> = (0..2 * 512).map(|_| rng.random_range(-1.0..1.0)).collect();

@@ -2,7 +2,12 @@
 
 #![allow(dead_code)]
 
+mod bundles {
+    include!("bundles.rs");
+}
 pub mod scenarios;
+
+pub use bundles::bundle_file;
 
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::path::{Path, PathBuf};
@@ -17,21 +22,7 @@ pub fn kernels() -> Image {
 
 /// A bundle that `hipify-candle build` made.
 pub fn bundle(name: &str) -> Image {
-    Image::open(bundle_file(name)).unwrap_or_else(|error| {
-        panic!(
-            "{error}; `cargo xtask test` builds it, and so does `hipify-candle build --arch gfx1100,gfx90a,gfx1201 \
-             --module quantized,cast --out target/tests/loader-bundles`"
-        )
-    })
-}
-
-/// Where it is.
-pub fn bundle_file(name: &str) -> PathBuf {
-    let folder = std::env::var_os("HIP_LOADER_TEST_BUNDLES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tests/loader-bundles"),
-        PathBuf::from,
-    );
-    folder.join(name)
+    Image::open(bundle_file(name)).unwrap()
 }
 
 /// A stub library that was compiled for one test. Every one counts for itself.

@@ -15,15 +15,18 @@ use crate::sys::{self, hipDeviceptr_t};
 ///
 /// The buffer knows the last copy that uses it: looking at its elements waits for that.
 ///
-/// ```no_run
-/// # let device = hip_loader::Runtime::load()?.device(0)?;
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/emulator.rs"));
+/// # fn main() -> Result<(), hip_loader::Error> {
+/// # let device = hip_loader::Runtime::open(emulator())?.device(0)?;
 /// let stream = device.new_stream()?;
 /// let mut host = hip_loader::PinnedBuffer::<f32>::zeroed(&device, 1024)?;
 /// host.as_mut_slice()?.fill(1.0);
 /// let mut buffer = stream.alloc_zeros(1024)?;
 /// stream.memcpy_htod_pinned(&host, &mut buffer)?; // returns at once
 /// assert_eq!(host.as_slice()?[0], 1.0); // waits for the copy
-/// # Ok::<(), hip_loader::Error>(())
+/// # Ok(())
+/// # }
 /// ```
 pub struct PinnedBuffer<T: DeviceElement> {
     /// Null for a buffer without elements.

@@ -13,13 +13,16 @@ use crate::safe::{Device, Error, Stream};
 ///
 /// Any number of streams may read it at once. The last handle waits for the device before the memory is given back.
 ///
-/// ```no_run
-/// # let device = hip_loader::Runtime::load()?.device(0)?;
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/emulator.rs"));
+/// # fn main() -> Result<(), hip_loader::Error> {
+/// # let device = hip_loader::Runtime::open(emulator())?.device(0)?;
 /// let stream = device.new_stream()?;
 /// let weights = stream.clone_htod(&[1.0_f32, 2.0])?.into_shared()?;
 /// let other = device.new_stream()?;
 /// assert_eq!(other.clone_dtoh(&weights)?, [1.0, 2.0]);
-/// # Ok::<(), hip_loader::Error>(())
+/// # Ok(())
+/// # }
 /// ```
 pub struct SharedBuffer<T: DeviceElement> {
     inner: Arc<Inner>,
