@@ -243,3 +243,20 @@ fn random_cases_agree_with_candle_on_wave32() {
 fn random_cases_agree_with_candle_on_wave64() {
     run_cases(WAVE64);
 }
+
+#[test]
+fn a_read_of_memory_that_nobody_wrote_is_an_error_here() {
+    let device = runtime().device(SPOILT).unwrap();
+    let stream = device.new_stream().unwrap();
+    let module = hip_loader::Module::load(&device, &support::kernels()).unwrap();
+    let saxpy = module.function("saxpy").unwrap();
+    // SAFETY: that nothing is written before the kernel reads it is what is tested.
+    let x = unsafe { stream.alloc::<f32>(64) }.unwrap();
+    let mut y = stream.alloc_zeros::<f32>(64).unwrap();
+    let mut launch = stream.launch(&saxpy);
+    launch.arg(1.0_f32).arg(&x).arg(&mut y).arg(64_i32);
+    // SAFETY: the kernel reads and writes 64 elements.
+    let launched = unsafe { launch.run(hip_loader::LaunchConfig::for_elements(64, 64)) };
+    let error = launched.and_then(|()| stream.synchronize()).unwrap_err();
+    assert!(matches!(error, hip_loader::Error::Hip(_)), "{error}");
+}

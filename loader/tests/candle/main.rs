@@ -41,14 +41,16 @@ const ALL: [GgmlDType; 15] = {
     ]
 };
 
-/// The emulated devices by their ordinals. The last one belongs to the tests that count its memory.
-const DEVICES: [&str; 4] = ["gfx1100", "gfx90a", "gfx1201", "gfx1100"];
+/// The emulated devices by their ordinals. The last two belong to one test each.
+const DEVICES: [&str; 5] = ["gfx1100", "gfx90a", "gfx1201", "gfx1100", "gfx1100"];
 /// A device with wavefronts of 32.
 const WAVE32: usize = 0;
 /// A device with wavefronts of 64.
 const WAVE64: usize = 1;
 /// The device whose memory is counted.
 const COUNTED: usize = 3;
+/// The device that a kernel is made to fail on.
+const SPOILT: usize = 4;
 
 fn kernels() -> Kernels {
     Kernels::new(bundle("quantized.hipfb")).with_cast(bundle("cast.hipfb"))
