@@ -120,6 +120,7 @@ impl Architecture {
 pub struct Architectures {
     features: Vec<Feature>,
     list: Vec<Architecture>,
+    groups: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +129,8 @@ struct ArchFile {
     feature: toml::map::Map<String, toml::Value>,
     family: BTreeMap<String, toml::Table>,
     arch: toml::map::Map<String, toml::Value>,
+    #[serde(default)]
+    group: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -169,7 +172,15 @@ impl Architectures {
                 arch.name
             )));
         }
-        Ok(Architectures { features, list })
+        let named = parsed.group.values().flatten();
+        if let Some(unknown) = named.clone().find(|name| !known(name)) {
+            return Err(ArchError::Syntax(format!("[group]: there is no {unknown}")));
+        }
+        Ok(Architectures {
+            features,
+            list,
+            groups: parsed.group,
+        })
     }
 
     /// Every architecture, in the table's order.
@@ -211,8 +222,8 @@ impl Architectures {
     }
 
     /// The targets that a user's list selects, in the table's order and each once: names (`gfx1100`), target ids
-    /// (`gfx90a:xnack-`), families (`rdna3`), groups of families (`rdna`, `cdna`), `generic`, and `all`, which is
-    /// every architecture but the generic targets.
+    /// (`gfx90a:xnack-`), families (`rdna3`), groups of families (`rdna`, `cdna`), groups of the table (`common`),
+    /// `generic`, and `all`, which is every architecture but the generic targets.
     ///
     /// # Errors
     /// [`ArchError::Unknown`] or [`ArchError::TargetFeature`] for an entry that selects nothing.
@@ -228,6 +239,10 @@ impl Architectures {
                     name => {
                         name == arch.name
                             || (!arch.is_generic() && (name == arch.family || name == group))
+                            || self
+                                .groups
+                                .get(name)
+                                .is_some_and(|g| g.contains(&arch.name))
                     }
                 };
                 if fits {
@@ -239,9 +254,19 @@ impl Architectures {
             }
             chosen.extend(hits);
         }
-        chosen.sort_by_cached_key(|(index, target)| (*index, target.to_string()));
+        chosen.sort_by_cached_key(|(_, target)| self.place(target));
         chosen.dedup();
         Ok(chosen.into_iter().map(|(_, target)| target).collect())
+    }
+
+    /// What orders targets as [`Self::select`] does; those that aren't in the table come last.
+    #[must_use]
+    pub fn place(&self, target: &TargetId) -> (usize, String) {
+        let index = self
+            .list
+            .iter()
+            .position(|arch| arch.name == target.processor);
+        (index.unwrap_or(usize::MAX), target.to_string())
     }
 
     fn target_id(&self, text: &str) -> Result<(usize, TargetId), ArchError> {
@@ -275,6 +300,7 @@ impl Architectures {
     fn unknown(&self, asked: &str) -> ArchError {
         let names = || self.list.iter().map(|arch| arch.name.as_str());
         let mut groups = vec!["all", "generic"];
+        groups.extend(self.groups.keys().map(String::as_str));
         for arch in &self.list {
             let group = arch.family.trim_end_matches(|c: char| c.is_ascii_digit());
             for name in [group, arch.family.as_str()] {

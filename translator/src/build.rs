@@ -17,16 +17,20 @@ use crate::toolchain::{CompilerVersion, ProcessorNames, Toolchain, ToolchainErro
 
 mod bundle;
 mod hipcc;
+mod merge;
 mod message;
 mod schedule;
+mod shard;
 mod sources;
 
 pub use bundle::{
     BundleEntry, CompilerEntry, MANIFEST, Manifest, ManifestError, ModuleEntry, ModuleObjects,
-    Output, Written,
+    Output, Packing, Written,
 };
 pub use hipcc::HipccError;
+pub use merge::{MergeError, merge};
 pub use message::{Message, Part};
+pub use shard::Shard;
 pub use sources::{Closure, SourceTree};
 
 /// Nothing can be built.
@@ -71,6 +75,9 @@ pub enum JobError {
     /// What hipcc made is no code object for the target.
     #[error("hipcc made no usable code object: {0}")]
     CodeObject(String),
+    /// A source was edited while the compiler read it.
+    #[error("{0} or a header of it was changed while it was compiled; build again")]
+    Edited(PathBuf),
     /// The cache can't be written.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -160,6 +167,8 @@ pub struct Object {
 /// What happens during a build.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// Before the first job: how many seconds the compiler is expected to need for each, in the order of the jobs.
+    Planned(&'a [f64]),
     /// The compiler starts on a job, which the cache didn't have.
     Compiling(&'a Job),
     /// A job is done, with how many seconds the compiler was expected to need for it.
@@ -177,6 +186,7 @@ pub struct Builder<'a> {
     archs: &'a Architectures,
     guards: &'a Guards,
     flags: Flags,
+    launcher: Option<String>,
     processors: OnceLock<ProcessorNames>,
 }
 
@@ -204,6 +214,7 @@ impl<'a> Builder<'a> {
             archs,
             guards,
             flags,
+            launcher: None,
             processors,
         })
     }
@@ -214,6 +225,39 @@ impl<'a> Builder<'a> {
     pub fn cuda_sources(mut self, label: impl Into<String>, root: impl Into<PathBuf>) -> Self {
         self.cuda = Some((label.into(), root.into()));
         self
+    }
+
+    /// Has `program` start the compiler, as `program hipcc ...`: ccache, sccache, or any other that keeps or distributes
+    /// compilations. It must not change what the compiler makes, so it is no part of a code object's key.
+    #[must_use]
+    pub fn launcher(mut self, program: Option<String>) -> Self {
+        self.launcher = program;
+        self
+    }
+
+    /// The digest of compiler and device libraries as they are for a target.
+    ///
+    /// # Errors
+    /// [`BuildError::Toolchain`] if a device library can't be read.
+    pub fn toolchain_digest(&self, target: &TargetId) -> Result<Digest, BuildError> {
+        let identity = self.toolchain.identity(&target.processor, &self.version)?;
+        Ok(Digest(identity))
+    }
+
+    /// The files of the project that a unit is made from: translated ones by their path below the tree's root, headers
+    /// by their path below the folder that they were found in.
+    ///
+    /// # Errors
+    /// [`BuildError::Source`] if a source can't be read.
+    pub fn inputs(&self, unit: &Path) -> Result<Vec<String>, BuildError> {
+        let closure = self.tree.closure(unit, self.flags.debug_info())?;
+        let roots = || {
+            std::iter::once(self.tree.root())
+                .chain(self.tree.include().iter().map(PathBuf::as_path))
+        };
+        let below =
+            |path: &PathBuf| roots().find_map(|root| path.strip_prefix(root).ok().map(portable));
+        Ok(closure.files.iter().filter_map(below).collect())
     }
 
     /// The toolchain.
@@ -278,6 +322,14 @@ impl<'a> Builder<'a> {
         self.prepare(job)?.object(&|| ())
     }
 
+    /// The text that the compiler proper gets to see of a job.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub fn preprocessed(&self, job: &Job) -> Result<String, JobError> {
+        Ok(self.prepare(job)?.compilation().preprocess()?)
+    }
+
     /// The code objects of all jobs, at most `workers` at a time, in the order of `jobs`. `watch` is told what
     /// happens, from any thread.
     pub fn objects(
@@ -290,6 +342,7 @@ impl<'a> Builder<'a> {
         let expected: Vec<f64> = jobs.iter().map(|job| self.expected(&times, job)).collect();
         let mut order: Vec<usize> = (0..jobs.len()).collect();
         order.sort_by(|a, b| expected[*b].total_cmp(&expected[*a]));
+        watch(Event::Planned(&expected));
 
         let work = |index: &usize| {
             let job = &jobs[*index];
@@ -323,21 +376,22 @@ impl<'a> Builder<'a> {
             .collect()
     }
 
+    /// The size of a job's own source in bytes.
+    fn source_size(&self, job: &Job) -> u64 {
+        std::fs::metadata(self.tree.root().join(&job.unit)).map_or(0, |data| data.len())
+    }
+
     fn expected(&self, times: &schedule::Times, job: &Job) -> f64 {
-        let bytes =
-            std::fs::metadata(self.tree.root().join(&job.unit)).map_or(0, |data| data.len());
+        let bytes = self.source_size(job);
         times.expected(&job.module, &job.target.to_string(), bytes)
     }
 
     fn prepare<'b>(&'b self, job: &'b Job) -> Result<Prepared<'b>, BuildError> {
         let closure = self.tree.closure(&job.unit, self.flags.debug_info())?;
         let arguments = self.arguments(&job.target)?;
-        let identity = self
-            .toolchain
-            .identity(&job.target.processor, &self.version)?;
         let mut text = format!(
             "code object 1\n{}\n{}\n{}\n",
-            Digest(identity),
+            self.toolchain_digest(&job.target)?,
             job.target,
             closure.digest
         );
@@ -388,27 +442,35 @@ impl Prepared<'_> {
             return self.finish(hit.bytes, hit.entry.object, hit.entry.seconds, true);
         }
         compiling();
-        let compiled = hipcc::Compilation {
-            toolchain: &self.builder.toolchain,
-            cache,
-            tree: &self.builder.tree,
-            cuda: self
-                .builder
-                .cuda
-                .as_ref()
-                .map(|(label, root)| (label.as_str(), root.as_path())),
-            unit: &self.job.unit,
-            closure: &self.closure,
-            target,
-            arguments: &self.arguments,
+        let compiled = self.compilation().run()?;
+        // What was read is not what the key speaks of if somebody edited it meanwhile.
+        let (builder, unit) = (self.builder, &self.job.unit);
+        let debug_info = builder.flags.debug_info();
+        if !builder.tree.is_unchanged(unit, debug_info, &self.closure)? {
+            return Err(JobError::Edited(unit.clone()));
         }
-        .run()?;
         let object = self.finish(compiled.bytes, Digest([0; 32]), compiled.seconds, false)?;
         let entry = cache.store(self.key, &object.bytes, compiled.seconds, compiled.headers)?;
         Ok(Object {
             digest: entry.object,
             ..object
         })
+    }
+
+    fn compilation(&self) -> hipcc::Compilation<'_> {
+        let builder = self.builder;
+        let cuda = builder.cuda.as_ref();
+        hipcc::Compilation {
+            toolchain: &builder.toolchain,
+            launcher: builder.launcher.as_deref(),
+            cache: builder.cache,
+            tree: &builder.tree,
+            cuda: cuda.map(|(label, root)| (label.as_str(), root.as_path())),
+            unit: &self.job.unit,
+            closure: &self.closure,
+            target: &self.job.target,
+            arguments: &self.arguments,
+        }
     }
 
     /// Looks into the bytes before anything is told of them.

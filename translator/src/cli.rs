@@ -7,12 +7,16 @@ mod build;
 mod cache;
 mod completions;
 mod doctor;
+mod drift;
 mod fetch;
 mod inspect;
 mod man;
+mod merge;
+mod progress;
 mod render;
 mod resources;
 mod translate;
+mod upgrade;
 #[cfg(feature = "verify")]
 mod verify;
 
@@ -87,6 +91,8 @@ enum Command {
     Fetch(fetch::Args),
     Translate(translate::Args),
     Build(build::Args),
+    Merge(merge::Args),
+    Upgrade(upgrade::Args),
     Cache(cache::Args),
     Doctor(doctor::Args),
     Inspect(inspect::Args),
@@ -175,6 +181,8 @@ fn run(command: &Command, global: &Global) -> Result<Outcome, Failure> {
         Command::Build(args) => build::run(args, global),
         #[cfg(feature = "verify")]
         Command::Verify(args) => verify::run(args, global),
+        Command::Merge(args) => merge::run(args, global),
+        Command::Upgrade(args) => upgrade::run(args, global),
         Command::Cache(args) => cache::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Fetch(args) => fetch::run(args, global),

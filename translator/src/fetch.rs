@@ -197,6 +197,14 @@ pub fn locate(work: &WorkDir, version: Option<&str>) -> Option<Fetched> {
     })
 }
 
+/// [`locate`], or [`ensure`] if they are not there yet.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn located(work: &WorkDir, version: Option<&str>) -> Result<Fetched, FetchError> {
+    locate(work, version).map_or_else(|| ensure(work, version), Ok)
+}
+
 /// Makes sure that a version (the pinned one by default) is in the work dir and unchanged.
 ///
 /// # Errors
@@ -272,15 +280,28 @@ fn write_pin(work: &WorkDir, version: &str) -> Result<PathBuf, FetchError> {
             .map_err(io_error(&path))
     };
     let pinned = pinned_version();
-    write(
-        "Cargo.toml",
-        &PIN_MANIFEST.replace(&format!("\"={pinned}\""), &format!("\"={version}\"")),
-    )?;
+    write("Cargo.toml", &pin_manifest(version))?;
     write("src/lib.rs", "")?;
     if version == pinned {
         write("Cargo.lock", PIN_LOCK)?;
     }
     Ok(dir)
+}
+
+/// The manifest and the lock that pin a version which was fetched: what belongs into `kernels-cuda/` to move to it.
+///
+/// # Errors
+/// [`FetchError::Io`] if it was never fetched.
+pub fn pin(work: &WorkDir, version: &str) -> Result<(String, String), FetchError> {
+    let dir = write_pin(work, version)?;
+    let lock = dir.join("Cargo.lock");
+    let text = fs::read_to_string(&lock).map_err(io_error(&lock))?;
+    Ok((pin_manifest(version), text))
+}
+
+fn pin_manifest(version: &str) -> String {
+    let pinned = pinned_version();
+    PIN_MANIFEST.replace(&format!("\"={pinned}\""), &format!("\"={version}\""))
 }
 
 fn cargo(pin: &Path, arguments: &[&str]) -> Result<Output, FetchError> {

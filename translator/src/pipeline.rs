@@ -15,6 +15,7 @@ use crate::device_header::{self, DeviceHeaderError};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::fetch::{self, FetchError};
 use crate::fixes::{Fixes, FixesError};
+use crate::lock::{Lock, LockError};
 use crate::modules::{Modules, ModulesError};
 use crate::rules::{Rules, RulesError};
 use crate::toolchain::Toolchain;
@@ -51,6 +52,9 @@ pub enum PipelineError {
     /// The sources can't be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// What they are made from can't be read.
+    #[error(transparent)]
+    Lock(#[from] LockError),
 }
 
 impl From<TreeError> for PipelineError {
@@ -80,11 +84,14 @@ pub struct Sources {
     pub faithful: bool,
     /// Compile the files of this folder as they are, translated before. What is in it decides, not the other fields.
     pub translated: Option<PathBuf>,
+    /// Where HIP files are written; a place of its own in the work dir if there is none.
+    pub into: Option<PathBuf>,
 }
 
 /// A configuration, read and checked, with the folders that results go to.
 #[derive(Debug)]
 pub struct Pipeline {
+    config: Config,
     work: WorkDir,
     rules: Rules,
     fixes: Fixes,
@@ -103,6 +110,8 @@ pub struct Prepared {
     pub translation: Option<TreeTranslation>,
     /// The folder of the CUDA files, if they are at hand.
     pub cuda: Option<PathBuf>,
+    /// The SHA-256 of the package that they were fetched in.
+    pub checksum: Option<String>,
     /// `candle-kernels 0.11.1`.
     pub origin: Option<String>,
     /// The modules that were asked for and can be compiled, with their files below [`Self::hip`].
@@ -124,6 +133,7 @@ impl Pipeline {
             archs: Architectures::from_config(config)?,
             flags: Flags::from_config(config)?,
             cache: Cache::open(work.root()),
+            config: config.clone(),
             work,
         })
     }
@@ -163,22 +173,30 @@ impl Pipeline {
         if let Some(folder) = &sources.translated {
             return self.as_they_are(folder, asked);
         }
-        let folder = match &sources.folder {
-            Some(folder) => folder.clone(),
-            None => match fetch::locate(&self.work, None) {
-                Some(fetched) => fetched.src(),
-                None => fetch::ensure(&self.work, None)?.src(),
-            },
+        let fetched = match &sources.folder {
+            Some(_) => None,
+            None => Some(fetch::located(&self.work, None)?),
+        };
+        let folder = match (&sources.folder, &fetched) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(fetched)) => fetched.src(),
+            (None, None) => {
+                return Err(TreeError::Empty {
+                    path: PathBuf::new(),
+                }
+                .into());
+            }
         };
         let tree = Tree::read(&folder)?;
         let none = Fixes::none();
         let fixes = if sources.faithful { &none } else { &self.fixes };
         let translation = translate_tree(&tree, &self.rules, fixes, &self.modules, asked)?;
         // Other sources must not overwrite the translation of the pinned ones, nor the faithful one the repaired one.
-        let name = match (&sources.folder, sources.faithful) {
-            (None, false) => self.work.hip(),
-            (None, true) => self.work.root().join("kernels-hip-faithful"),
-            (Some(folder), _) => self.work.hip_of(folder),
+        let name = match (&sources.into, &sources.folder, sources.faithful) {
+            (Some(into), ..) => into.clone(),
+            (None, None, false) => self.work.hip(),
+            (None, None, true) => self.work.root().join("kernels-hip-faithful"),
+            (None, Some(folder), _) => self.work.hip_of(folder),
         };
         translation.write(&name)?;
         let origin = translation
@@ -202,6 +220,7 @@ impl Pipeline {
             hip: name,
             translation: Some(translation),
             cuda: Some(folder),
+            checksum: fetched.map(|fetched| fetched.checksum),
             origin,
             units,
             untranslated,
@@ -223,10 +242,26 @@ impl Pipeline {
             hip: folder.to_owned(),
             translation: None,
             cuda: None,
+            checksum: None,
             origin: None,
             units: units.into_iter().map(|module| unit(&module.name)).collect(),
             untranslated: Vec::new(),
         })
+    }
+
+    /// What prepared sources are made from and what they say, without code objects; `None` if they were translated
+    /// before, by whatever rules.
+    ///
+    /// # Errors
+    /// [`PipelineError`] if a file can't be read.
+    pub fn lock(&self, prepared: &Prepared) -> Result<Option<Lock>, PipelineError> {
+        let (Some(cuda), Some(translation)) = (&prepared.cuda, &prepared.translation) else {
+            return Ok(None);
+        };
+        let header = device_header::folder(&self.work)?;
+        let checksum = prepared.checksum.clone();
+        let lock = Lock::of_translation(&self.config, cuda, &header, translation, checksum)?;
+        Ok(Some(lock))
     }
 
     /// A builder for prepared sources.

@@ -1,5 +1,6 @@
 //! The output folder: one bundle a module, and `manifest.json`, which says what is in them and how they were made.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
@@ -98,6 +99,47 @@ pub struct ModuleEntry {
     pub code_objects: Vec<BundleEntry>,
 }
 
+/// How a bundle is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Packing {
+    /// As it is; a runtime maps it.
+    #[default]
+    Plain,
+    /// Compressed with zstd at this level, as clang does it (`CCOB`).
+    #[cfg(feature = "zstd")]
+    Compressed(codeobject::bundle::Compression),
+}
+
+impl Packing {
+    fn pack(self, writer: &Writer<'_>) -> Result<Vec<u8>, codeobject::Error> {
+        match self {
+            Packing::Plain => writer.to_vec(),
+            #[cfg(feature = "zstd")]
+            Packing::Compressed(compression) => writer.to_compressed_vec(compression),
+        }
+    }
+}
+
+/// A code object with what the manifest says of it.
+#[derive(Debug, Clone)]
+pub(super) struct Member<'a> {
+    pub target: TargetId,
+    pub bytes: Cow<'a, [u8]>,
+    pub digest: Digest,
+    pub kernels: Cow<'a, [String]>,
+    pub arguments: Vec<String>,
+}
+
+/// A module with all that its bundle and its entry in the manifest are made of.
+#[derive(Debug, Clone)]
+pub(super) struct Content<'a> {
+    pub module: String,
+    pub origin: Option<String>,
+    pub sources: Digest,
+    pub compiler: CompilerEntry,
+    pub members: Vec<Member<'a>>,
+}
+
 /// What compiled a module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompilerEntry {
@@ -178,6 +220,7 @@ pub struct ModuleObjects<'a> {
 #[derive(Debug)]
 pub struct Output {
     folder: PathBuf,
+    packing: Packing,
 }
 
 impl Output {
@@ -190,7 +233,15 @@ impl Output {
         fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
         tempfile::tempfile_in(&folder).map_err(failed("write into", &folder))?;
         Manifest::read(&folder)?;
-        Ok(Output { folder })
+        let packing = Packing::default();
+        Ok(Output { folder, packing })
+    }
+
+    /// Stores bundles in another way than plain.
+    #[must_use]
+    pub fn packed(mut self, packing: Packing) -> Self {
+        self.packing = packing;
+        self
     }
 
     /// Writes a bundle for each module and brings the manifest up to date. Files that have the right bytes already are
@@ -203,6 +254,15 @@ impl Output {
         builder: &Builder<'_>,
         origin: Option<&str>,
         modules: &[ModuleObjects<'_>],
+    ) -> Result<Vec<Written>, ManifestError> {
+        let content = |objects| Content::of(builder, origin, objects);
+        let contents: Result<Vec<_>, ManifestError> = modules.iter().map(content).collect();
+        self.write_contents(&contents?)
+    }
+
+    pub(super) fn write_contents(
+        &self,
+        contents: &[Content<'_>],
     ) -> Result<Vec<Written>, ManifestError> {
         // Other processes that write here wait; where folders can't be locked they had better not meet.
         let lock = File::open(&self.folder).ok();
@@ -221,20 +281,20 @@ impl Output {
                 .is_ok_and(|data| data.len() == entry.bytes)
         });
         let mut written = Vec::new();
-        for ModuleObjects { module, objects } in modules {
-            let (entry, bytes) = self.entry(builder, origin, module, objects)?;
+        for content in contents {
+            let (entry, bytes) = content.entry(self.packing)?;
             let path = self.folder.join(&entry.bundle);
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent).map_err(failed("create", parent))?;
             }
             let changed = write_changed(&path, &bytes).map_err(failed("write", &path))?;
             written.push(Written {
-                module: (*module).to_owned(),
+                module: content.module.clone(),
                 path,
                 bytes: entry.bytes,
                 changed,
             });
-            manifest.modules.insert((*module).to_owned(), entry);
+            manifest.modules.insert(content.module.clone(), entry);
         }
         let path = self.folder.join(MANIFEST);
         let text = serde_json::to_string_pretty(&manifest)
@@ -242,55 +302,81 @@ impl Output {
         write_changed(&path, (text + "\n").as_bytes()).map_err(failed("write", &path))?;
         Ok(written)
     }
+}
 
-    fn entry(
-        &self,
+fn nothing(module: &str) -> ManifestError {
+    ManifestError::Bundle {
+        module: module.to_owned(),
+        message: "there is no code object for it".to_owned(),
+    }
+}
+
+impl<'a> Content<'a> {
+    fn of(
         builder: &Builder<'_>,
         origin: Option<&str>,
-        module: &str,
-        objects: &[(&TargetId, &Object)],
-    ) -> Result<(ModuleEntry, Vec<u8>), ManifestError> {
-        let refused = |message: String| ManifestError::Bundle {
-            module: module.to_owned(),
-            message,
-        };
-        let mut writer = Writer::new();
-        for (target, object) in objects {
-            writer = writer.add((*target).clone(), object.bytes.as_slice());
-        }
-        let bytes = writer.to_vec().map_err(|e| refused(e.to_string()))?;
-        let kernels: BTreeSet<&String> = objects
-            .iter()
-            .flat_map(|(_, object)| &object.kernels)
-            .collect();
-        let mut code_objects = Vec::new();
-        for (target, object) in objects {
-            let has = |kernel: &&&String| object.kernels.binary_search(kernel).is_ok();
-            code_objects.push(BundleEntry {
-                target: target.to_string(),
-                sha256: object.digest,
-                bytes: object.bytes.len() as u64,
+        built: &ModuleObjects<'a>,
+    ) -> Result<Self, ManifestError> {
+        let mut members = Vec::new();
+        for (target, object) in &built.objects {
+            members.push(Member {
+                target: (*target).clone(),
+                bytes: object.bytes.as_slice().into(),
+                digest: object.digest,
+                kernels: object.kernels.as_slice().into(),
                 arguments: builder.arguments(target)?,
-                lacks: kernels
-                    .iter()
-                    .filter(|kernel| !has(kernel))
-                    .map(|kernel| (*kernel).clone())
-                    .collect(),
             });
         }
-        let (_, first) = objects
-            .first()
-            .ok_or_else(|| refused("there is no code object for it".to_owned()))?;
-        let entry = ModuleEntry {
-            bundle: format!("{module}.hipfb"),
-            sha256: Digest::of(&bytes),
-            bytes: bytes.len() as u64,
+        let first = built.objects.first().map(|(_, object)| object.sources);
+        Ok(Content {
+            module: built.module.to_owned(),
             origin: origin.map(str::to_owned),
-            sources: first.sources,
+            sources: first.ok_or_else(|| nothing(built.module))?,
             compiler: CompilerEntry {
                 version: builder.compiler().0.clone(),
                 hip: builder.toolchain().hip,
             },
+            members,
+        })
+    }
+
+    /// The module's entry in the manifest and its bundle.
+    fn entry(&self, packing: Packing) -> Result<(ModuleEntry, Vec<u8>), ManifestError> {
+        if self.members.is_empty() {
+            return Err(nothing(&self.module));
+        }
+        let mut writer = Writer::new();
+        for member in &self.members {
+            writer = writer.add(member.target.clone(), &*member.bytes);
+        }
+        let bytes = packing.pack(&writer).map_err(|e| ManifestError::Bundle {
+            module: self.module.clone(),
+            message: e.to_string(),
+        })?;
+        let kernels: BTreeSet<&String> = self
+            .members
+            .iter()
+            .flat_map(|member| member.kernels.iter())
+            .collect();
+        let code_object = |member: &Member<'_>| BundleEntry {
+            target: member.target.to_string(),
+            sha256: member.digest,
+            bytes: member.bytes.len() as u64,
+            arguments: member.arguments.clone(),
+            lacks: kernels
+                .iter()
+                .filter(|kernel| member.kernels.binary_search(kernel).is_err())
+                .map(|kernel| (*kernel).clone())
+                .collect(),
+        };
+        let code_objects = self.members.iter().map(code_object).collect();
+        let entry = ModuleEntry {
+            bundle: format!("{}.hipfb", self.module),
+            sha256: Digest::of(&bytes),
+            bytes: bytes.len() as u64,
+            origin: self.origin.clone(),
+            sources: self.sources,
+            compiler: self.compiler.clone(),
             kernels: kernels.into_iter().cloned().collect(),
             code_objects,
         };

@@ -1,10 +1,12 @@
 //! Runs hipcc for one code object.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::{fs, io};
 
 use codeobject::TargetId;
+use tempfile::TempDir;
 
 use super::message::{self, Message};
 use super::sources::{Closure, SourceTree, dependencies};
@@ -45,6 +47,8 @@ pub enum HipccError {
 /// One run of the compiler.
 pub(super) struct Compilation<'a> {
     pub toolchain: &'a Toolchain,
+    /// A program that starts the compiler.
+    pub launcher: Option<&'a str>,
     pub cache: &'a Cache,
     pub tree: &'a SourceTree,
     pub cuda: Option<(&'a str, &'a Path)>,
@@ -55,69 +59,22 @@ pub(super) struct Compilation<'a> {
 }
 
 impl Compilation<'_> {
+    /// Compiles.
     pub fn run(&self) -> Result<Compiled, HipccError> {
-        let io_error = |what, path: &Path| {
-            let path = path.to_owned();
-            move |source| HipccError::Io { what, path, source }
-        };
-        let scratch = self
-            .cache
-            .scratch()
-            .map_err(io_error("cannot create a folder in", self.cache.folder()))?;
+        let scratch = self.scratch()?;
         let output = scratch.path().join("object");
         let depfile = scratch.path().join("dependencies");
-
-        let root = self.tree.root();
-        let mut arguments: Vec<String> = ["--cuda-device-only", "--no-gpu-bundle-output"]
-            .map(str::to_owned)
-            .into();
-        arguments.push(format!("--offload-arch={}", self.target));
-        arguments.extend_from_slice(self.arguments);
-        arguments.extend(["-I".to_owned(), ".".to_owned()]);
-        for (index, folder) in self.tree.include().iter().enumerate() {
-            arguments.extend(["-I".to_owned(), folder.display().to_string()]);
-            arguments.push(format!(
-                "-ffile-prefix-map={}=include{index}",
-                folder.display()
-            ));
-        }
-        arguments.push(format!("-ffile-prefix-map={}=.", root.display()));
-        arguments.push(format!(
-            "-ffile-prefix-map={}=rocm",
-            self.toolchain.root.display()
-        ));
-        arguments.push("-fno-color-diagnostics".to_owned());
-        arguments.extend([
-            "-MD".to_owned(),
-            "-MF".to_owned(),
-            depfile.display().to_string(),
-        ]);
+        let mut arguments = vec!["--no-gpu-bundle-output".to_owned()];
+        arguments.extend(self.arguments_before());
+        arguments.extend(["-MD".to_owned(), "-MF".to_owned()]);
+        arguments.push(depfile.display().to_string());
         arguments.extend(["-c".to_owned(), self.unit.display().to_string()]);
         arguments.extend(["-o".to_owned(), output.display().to_string()]);
 
-        let mut command = duct::cmd(&self.toolchain.hipcc, arguments).dir(root);
-        for (name, value) in self.toolchain.environment() {
-            command = command.env(name, value);
-        }
         let start = Instant::now();
-        let ended = command
-            .env("TMPDIR", scratch.path())
-            .stdin_null()
-            .stdout_null()
-            .stderr_capture()
-            .unchecked()
-            .run()
-            .map_err(io_error("cannot run", &self.toolchain.hipcc))?;
+        self.start(arguments, &scratch, &output)?;
         let seconds = start.elapsed().as_secs_f64();
-        if !ended.status.success() || !output.is_file() {
-            let text = String::from_utf8_lossy(&ended.stderr);
-            let mut roots = vec![("", root)];
-            roots.extend(self.cuda);
-            return Err(HipccError::Rejected {
-                status: ended.status.to_string(),
-                messages: message::read(&text, &roots),
-            });
-        }
+        let root = self.tree.root();
         let bytes = fs::read(&output).map_err(io_error("cannot read", &output))?;
         let read = fs::read_to_string(&depfile).map_err(io_error("cannot read", &depfile))?;
         let mut headers = Vec::new();
@@ -138,4 +95,91 @@ impl Compilation<'_> {
             headers,
         })
     }
+
+    /// The unit after the preprocessor.
+    pub fn preprocess(&self) -> Result<String, HipccError> {
+        let scratch = self.scratch()?;
+        let output = scratch.path().join("text");
+        let mut arguments = self.arguments_before();
+        arguments.extend(["-E".to_owned(), self.unit.display().to_string()]);
+        arguments.extend(["-o".to_owned(), output.display().to_string()]);
+        self.start(arguments, &scratch, &output)?;
+        fs::read_to_string(&output).map_err(io_error("cannot read", &output))
+    }
+
+    fn scratch(&self) -> Result<TempDir, HipccError> {
+        let folder = self.cache.folder();
+        let made = self.cache.scratch();
+        made.map_err(io_error("cannot create a folder in", folder))
+    }
+
+    /// What every run is given, in front of what it is to do.
+    fn arguments_before(&self) -> Vec<String> {
+        let root = self.tree.root();
+        let mut arguments = vec!["--cuda-device-only".to_owned()];
+        arguments.push(format!("--offload-arch={}", self.target));
+        arguments.extend_from_slice(self.arguments);
+        arguments.extend(["-I".to_owned(), ".".to_owned()]);
+        for (index, folder) in self.tree.include().iter().enumerate() {
+            arguments.extend(["-I".to_owned(), folder.display().to_string()]);
+            arguments.push(format!(
+                "-ffile-prefix-map={}=include{index}",
+                folder.display()
+            ));
+        }
+        arguments.push(format!("-ffile-prefix-map={}=.", root.display()));
+        arguments.push(format!(
+            "-ffile-prefix-map={}=rocm",
+            self.toolchain.root.display()
+        ));
+        arguments.push("-fno-color-diagnostics".to_owned());
+        arguments
+    }
+
+    /// Runs hipcc, or has it run, in the tree's folder, and waits for `output`.
+    fn start(
+        &self,
+        arguments: Vec<String>,
+        scratch: &TempDir,
+        output: &Path,
+    ) -> Result<(), HipccError> {
+        let root = self.tree.root();
+        let hipcc = self.toolchain.hipcc.as_os_str();
+        let (program, first) = match self.launcher {
+            Some(launcher) => (OsStr::new(launcher), Some(hipcc)),
+            None => (hipcc, None),
+        };
+        let first = first.map(OsStr::to_owned).into_iter();
+        let mut command = duct::cmd(
+            program,
+            first.chain(arguments.into_iter().map(OsString::from)),
+        );
+        command = command.dir(root);
+        for (name, value) in self.toolchain.environment() {
+            command = command.env(name, value);
+        }
+        let ended = command
+            .env("TMPDIR", scratch.path())
+            .stdin_null()
+            .stdout_null()
+            .stderr_capture()
+            .unchecked()
+            .run()
+            .map_err(io_error("cannot run", Path::new(program)))?;
+        if ended.status.success() && output.is_file() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&ended.stderr);
+        let mut roots = vec![("", root)];
+        roots.extend(self.cuda);
+        Err(HipccError::Rejected {
+            status: ended.status.to_string(),
+            messages: message::read(&text, &roots),
+        })
+    }
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HipccError {
+    let path = path.to_owned();
+    move |source| HipccError::Io { what, path, source }
 }

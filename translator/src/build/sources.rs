@@ -34,7 +34,7 @@ struct File {
 /// The files of the project that one unit is made from.
 #[derive(Debug, Clone)]
 pub struct Closure {
-    /// The files, sorted.
+    /// The files, those of the tree first.
     pub files: Vec<PathBuf>,
     /// Digest of their names and of all in them that can matter.
     pub digest: Digest,
@@ -87,7 +87,8 @@ impl SourceTree {
             }
             found.push((path, file));
         }
-        found.sort_by(|a, b| a.0.cmp(&b.0));
+        // By names and not by paths: the order must not depend on where the tree and the folders lie.
+        found.sort_by_cached_key(|(path, _)| self.name(path));
         // `__LINE__` in a macro of a header stands for a line of the file that uses it, so one file decides for all.
         let lines = debug_info || found.iter().any(|(_, file)| file.knows_lines);
         let mut text = String::new();
@@ -100,6 +101,20 @@ impl SourceTree {
             files,
             digest: Digest::of(text.as_bytes()),
         })
+    }
+
+    /// Whether the files of a closure still say what it was made from. They may be edited while they are compiled.
+    ///
+    /// # Errors
+    /// [`BuildError::Source`] if one of them can't be read any more.
+    pub fn is_unchanged(
+        &self,
+        unit: &Path,
+        debug_info: bool,
+        closure: &Closure,
+    ) -> Result<bool, BuildError> {
+        let now = SourceTree::new(&self.root, self.include.clone());
+        Ok(now.closure(unit, debug_info)?.digest == closure.digest)
     }
 
     /// A name of the file that is the same wherever the project lies.
@@ -307,7 +322,7 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["include/own/c.h", "src/a.hip", "src/d.h", "src/util/b.h"]
+            ["src/a.hip", "src/d.h", "src/util/b.h", "include/own/c.h"]
         );
     }
 
@@ -331,6 +346,24 @@ mod tests {
             ),
             original
         );
+    }
+
+    #[test]
+    fn the_digest_does_not_depend_on_which_folder_sorts_first() {
+        let dir = tree(FILES);
+        let digest = |src: &str, include: &str| {
+            let move_to = |from: &str, to: &str| {
+                fs::rename(dir.path().join(from), dir.path().join(to)).expect("moved");
+            };
+            move_to("src", src);
+            move_to("include", include);
+            let sources = SourceTree::new(dir.path().join(src), vec![dir.path().join(include)]);
+            let closure = sources.closure(Path::new("a.hip"), false);
+            move_to(src, "src");
+            move_to(include, "include");
+            closure.expect("readable").digest
+        };
+        assert_eq!(digest("1", "2"), digest("2", "1"));
     }
 
     #[test]

@@ -1,21 +1,23 @@
 //! `hipify-candle build`
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::ops::Add as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use codeobject::TargetId;
-use indicatif::{ProgressBar, ProgressStyle};
+use codeobject::bundle::Compression;
 use serde_json::json;
 
-use super::{Failure, Format, Global, Outcome, render};
+use super::progress::Progress;
+use super::{Failure, Format, Global, Outcome, drift, render};
 use crate::build::{
-    Event, HipccError, Job, JobError, Message, ModuleObjects, Object, Output, Part, Written,
+    HipccError, Job, JobError, Message, ModuleObjects, Object, Output, Packing, Part, Shard,
+    Written,
 };
 use crate::diagnostic::Severity;
+use crate::lock::Scope;
 use crate::pipeline::{Pipeline, Prepared, Sources};
 use crate::toolchain::Toolchain;
 
@@ -26,7 +28,7 @@ use crate::toolchain::Toolchain;
 pub struct Args {
     /// A folder of CUDA sources [default: the pinned candle-kernels]
     src: Option<PathBuf>,
-    /// Architectures: gfx1100, gfx90a:xnack-, families (rdna3), rdna, cdna, generic, all
+    /// Architectures: gfx1100, gfx90a:xnack-, families (rdna3), rdna, cdna, common, generic, all
     #[arg(
         long = "arch",
         value_name = "LIST",
@@ -57,29 +59,65 @@ pub struct Args {
     /// One more flag for hipcc; may be given several times
     #[arg(long = "hipcc-flag", value_name = "FLAG", allow_hyphen_values = true)]
     flags: Vec<String>,
+    /// Have PROGRAM start every compiler: sccache, ccache, or any other (`PROGRAM hipcc ...`)
+    #[arg(long, value_name = "PROGRAM")]
+    launcher: Option<String>,
+    /// Build one part of N, for `hipify-candle merge` to put together
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["check", "update"])]
+    shard: Option<Shard>,
+    #[command(flatten)]
+    packing: PackingArgs,
+    #[command(flatten)]
+    lock: drift::LockArgs,
+}
+
+/// How bundles are stored.
+#[derive(Debug, clap::Args)]
+pub(super) struct PackingArgs {
+    /// Compress bundles with zstd as clang does (CCOB), at LEVEL 1 to 22 [default level: 12]
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "12",
+          value_parser = clap::value_parser!(i32).range(1..=22))]
+    compress: Option<i32>,
+}
+
+impl PackingArgs {
+    pub fn packing(&self) -> Packing {
+        self.compress.map_or(Packing::Plain, |level| {
+            Packing::Compressed(Compression { level })
+        })
+    }
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let start = Instant::now();
-    let pipeline = Pipeline::open(&global.config()?, global.work_dir()?)?.with_flags(&args.flags);
+    let work = global.work_dir()?;
+    let pipeline = Pipeline::open(&global.config()?, work.clone())?.with_flags(&args.flags);
     let targets = pipeline.archs().select(&args.archs)?;
     let toolchain = Toolchain::find()?;
-    let out = match &args.out {
-        Some(out) => out.clone(),
-        None => global.work_dir()?.bundles(),
+    let out = args.out.clone().unwrap_or_else(|| work.bundles());
+    // A check changes nothing: what is translated for it goes away again.
+    let scratch = args.lock.check.then(tempfile::tempdir).transpose()?;
+    let output = match scratch {
+        Some(_) => None,
+        None => Some(Output::open(out.clone())?.packed(args.packing.packing())),
     };
-    let output = Output::open(out.clone())?;
     let sources = Sources {
         folder: args.src.clone(),
         faithful: args.no_fixes,
         translated: args.translated.clone(),
+        into: scratch.as_ref().map(|folder| folder.path().to_owned()),
     };
     let prepared = pipeline.prepare(&sources, &args.modules)?;
     print_untranslated(&prepared, global.format)?;
-    let builder = pipeline.builder(toolchain, &prepared)?;
+    let builder = pipeline
+        .builder(toolchain, &prepared)?
+        .launcher(args.launcher.clone());
 
     let named = |target: &TargetId| args.archs.contains(&target.to_string());
-    let jobs = prepared.jobs(&targets);
+    let mut jobs = prepared.jobs(&targets);
+    if let Some(shard) = args.shard {
+        jobs = shard.of(&builder, jobs);
+    }
     for target in targets.iter().filter(|target| named(target)) {
         let first = jobs.iter().find(|job| job.target == *target);
         if let Some(job) = first
@@ -92,7 +130,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     }
 
     let workers = args.jobs.map_or_else(default_jobs, usize::from);
-    let progress = Progress::new(&jobs, global.format);
+    let progress = Progress::new(&jobs, workers, global.format);
     let results = builder.objects(&jobs, workers, &|event| progress.tell(&event));
     progress.finish();
 
@@ -102,19 +140,42 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         written: Vec::new(),
         results: jobs.into_iter().zip(results).collect(),
     };
-    let good = report.complete_modules();
-    let bundled = output.write(&builder, prepared.origin.as_deref(), &good);
-    drop(good);
-    report.written = bundled?;
-    match global.format {
-        Format::Json => println!("{}", report.json(&out, &prepared)),
-        Format::Human => report.print(&out)?,
+    if let Some(output) = output {
+        let good = report.complete_modules();
+        let bundled = output.write(&builder, prepared.origin.as_deref(), &good);
+        drop(good);
+        report.written = bundled?;
     }
+    let mut applied = None;
+    if args.lock.is_asked() {
+        let mut now = pipeline.lock(&prepared)?.ok_or_else(|| {
+            Failure::new("the lock is about sources: --translated has none to compare")
+        })?;
+        let built = report.results.iter();
+        let objects = built.filter_map(|(job, result)| Some((job, result.as_ref().ok()?)));
+        now.add_code_objects(&builder, objects)?;
+        let inputs_of = |module: &str| {
+            let unit = prepared.units.iter().find(|(name, _)| name == module);
+            let inputs = unit.and_then(|(_, unit)| builder.inputs(unit).ok());
+            inputs.into_iter().flatten().collect()
+        };
+        let whole = args.modules.iter().any(|module| module == "all");
+        let scope = if whole { Scope::Whole } else { Scope::Part };
+        applied = Some(args.lock.apply(&work, now, scope, &inputs_of)?);
+    }
+    match global.format {
+        Format::Json => println!("{}", report.json(&out, &prepared, applied.as_ref())),
+        Format::Human => {
+            report.print((!args.lock.check).then_some(out.as_path()))?;
+            applied.as_ref().map_or(Ok(()), drift::Applied::print)?;
+        }
+    }
+    let drifted = applied.is_some_and(|applied| applied.drifted());
     let failed = report
         .results
         .iter()
         .any(|(_, result)| matches!(result, Err(error) if !is_left_out(error)));
-    Ok(if failed || !prepared.untranslated.is_empty() {
+    Ok(if failed || drifted || !prepared.untranslated.is_empty() {
         Outcome::Problems
     } else {
         Outcome::Fine
@@ -149,59 +210,6 @@ pub(super) fn print_untranslated(prepared: &Prepared, format: Format) -> Result<
     Ok(())
 }
 
-/// The bar on a terminal: jobs weighed with the seconds that they took last time.
-pub(super) struct Progress {
-    bar: ProgressBar,
-    running: Mutex<Vec<String>>,
-}
-
-impl Progress {
-    pub(super) fn new(jobs: &[Job], format: Format) -> Self {
-        let visible = format == Format::Human && std::io::stderr().is_terminal();
-        let bar = if visible {
-            ProgressBar::new(jobs.len() as u64)
-        } else {
-            ProgressBar::hidden()
-        };
-        let style =
-            ProgressStyle::with_template("{bar:24} {pos}/{len}  {elapsed_precise}  {wide_msg}");
-        if let Ok(style) = style {
-            bar.set_style(style);
-        }
-        Progress {
-            bar,
-            running: Mutex::default(),
-        }
-    }
-
-    pub(super) fn tell(&self, event: &Event<'_>) {
-        let mut running = self
-            .running
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        match event {
-            Event::Compiling(job) => {
-                running.push(name(job));
-                // Only now is it known that this takes long enough to be looked at.
-                self.bar.enable_steady_tick(Duration::from_millis(200));
-            }
-            Event::Done(job, ..) => {
-                running.retain(|other| *other != name(job));
-                self.bar.inc(1);
-            }
-        }
-        self.bar.set_message(running.join(", "));
-    }
-
-    pub(super) fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-fn name(job: &Job) -> String {
-    format!("{} {}", job.module, job.target)
-}
-
 /// What became of everything.
 struct Report {
     start: Instant,
@@ -233,54 +241,11 @@ impl Report {
         modules
     }
 
-    fn print(&self, out: &std::path::Path) -> Result<(), Failure> {
+    /// `out` is where bundles were written to, if they were.
+    fn print(&self, out: Option<&std::path::Path>) -> Result<(), Failure> {
         print_errors(&self.results)?;
         let mut stdout = anstream::stdout().lock();
-        let width = self
-            .written
-            .iter()
-            .map(|written| written.module.len())
-            .max()
-            .unwrap_or(0)
-            .max(6);
-        if !self.written.is_empty() {
-            writeln!(
-                stdout,
-                "{:<width$}  targets  cached  hipcc s      bytes  kernels",
-                "module"
-            )?;
-        }
-        let objects = |module: &str| {
-            let of = move |job: &Job| job.module == module;
-            let all: Vec<&Object> = self
-                .results
-                .iter()
-                .filter(|(job, _)| of(job))
-                .filter_map(|(_, r)| r.as_ref().ok())
-                .collect();
-            all
-        };
-        for written in &self.written {
-            let objects = objects(&written.module);
-            let fresh: Vec<_> = objects.iter().filter(|object| !object.cached).collect();
-            writeln!(
-                stdout,
-                "{:<width$}  {:>7}  {:>6}  {:>7.1}  {:>9}  {:>7}",
-                written.module,
-                objects.len(),
-                objects.len() - fresh.len(),
-                fresh
-                    .iter()
-                    .map(|object| object.seconds)
-                    .fold(0.0, f64::add),
-                written.bytes,
-                objects
-                    .iter()
-                    .map(|object| object.kernels.len())
-                    .max()
-                    .unwrap_or(0),
-            )?;
-        }
+        self.table(&mut stdout)?;
         let fresh: Vec<f64> = self
             .objects()
             .filter(|object| !object.cached)
@@ -291,12 +256,17 @@ impl Report {
             .iter()
             .filter(|written| written.changed)
             .count();
+        if let Some(out) = out {
+            let bundles = self.written.len();
+            write!(
+                stdout,
+                "{bundles} bundles in {}, {changed} written; ",
+                out.display()
+            )?;
+        }
         writeln!(
             stdout,
-            "{} bundles in {}, {changed} written; {} code objects compiled, {} from the cache; {:.2} s, {:.1} s of \
-             hipcc by up to {} at once",
-            self.written.len(),
-            out.display(),
+            "{} code objects compiled, {} from the cache; {:.2} s, {:.1} s of hipcc by up to {} at once",
             fresh.len(),
             self.objects().filter(|object| object.cached).count(),
             self.start.elapsed().as_secs_f64(),
@@ -323,13 +293,73 @@ impl Report {
         Ok(())
     }
 
+    /// A row for every module and target; targets of a module that all came from the cache share one.
+    fn table(&self, out: &mut impl std::io::Write) -> Result<(), Failure> {
+        let built = || {
+            self.results
+                .iter()
+                .filter_map(|(job, r)| Some((job, r.as_ref().ok()?)))
+        };
+        let width = built()
+            .map(|(job, _)| job.module.len())
+            .max()
+            .unwrap_or(0)
+            .max(6);
+        if built().next().is_none() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "{:<width$}  {:<16}  {:>8}  {:>9}  {:>7}",
+            "module", "target", "hipcc s", "bytes", "kernels"
+        )?;
+        let mut row = |module: &str, target: &str, seconds: Option<f64>, objects: &[&Object]| {
+            let seconds = seconds.map_or_else(|| "cached".to_owned(), |s| format!("{s:.1}"));
+            let bytes: usize = objects.iter().map(|object| object.bytes.len()).sum();
+            let kernels = objects.iter().map(|object| object.kernels.len()).max();
+            let kernels = kernels.unwrap_or(0);
+            writeln!(
+                out,
+                "{module:<width$}  {target:<16}  {seconds:>8}  {bytes:>9}  {kernels:>7}"
+            )
+        };
+        let mut modules: Vec<&str> = built().map(|(job, _)| job.module.as_str()).collect();
+        modules.dedup();
+        for module in modules {
+            let of = || built().filter(|(job, _)| job.module == module);
+            let cached: Vec<_> = of().filter(|(_, object)| object.cached).collect();
+            if let [first, rest @ ..] = cached.as_slice() {
+                let target = match rest.len() {
+                    0 => first.0.target.to_string(),
+                    more => format!("{} targets", more + 1),
+                };
+                let objects: Vec<&Object> = cached.iter().map(|(_, object)| *object).collect();
+                row(module, &target, None, &objects)?;
+            }
+            for (job, object) in of().filter(|(_, object)| !object.cached) {
+                row(
+                    module,
+                    &job.target.to_string(),
+                    Some(object.seconds),
+                    &[object],
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     fn objects(&self) -> impl Iterator<Item = &Object> {
         self.results
             .iter()
             .filter_map(|(_, result)| result.as_ref().ok())
     }
 
-    fn json(&self, out: &std::path::Path, prepared: &Prepared) -> serde_json::Value {
+    fn json(
+        &self,
+        out: &std::path::Path,
+        prepared: &Prepared,
+        lock: Option<&drift::Applied>,
+    ) -> serde_json::Value {
         let mut modules: BTreeMap<&str, serde_json::Map<String, serde_json::Value>> =
             BTreeMap::new();
         for (job, result) in &self.results {
@@ -374,6 +404,7 @@ impl Report {
             "bundles": bundles,
             "modules": modules,
             "untranslated": untranslated,
+            "lock": lock.map(drift::Applied::to_json),
             "seconds": self.start.elapsed().as_secs_f64(),
         })
     }

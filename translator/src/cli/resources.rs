@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use codeobject::{CodeObject, Kernel};
 use serde_json::json;
 
+use super::progress::Progress;
 use super::{Failure, Format, Global, Outcome, build};
 use crate::pipeline::{Pipeline, Sources};
 use crate::toolchain::Toolchain;
@@ -101,7 +102,7 @@ fn compile(
     let builder = pipeline.builder(Toolchain::find()?, &prepared)?;
     let jobs = prepared.jobs(&targets);
     let workers = args.jobs.map_or_else(build::default_jobs, usize::from);
-    let progress = build::Progress::new(&jobs, global.format);
+    let progress = Progress::new(&jobs, workers, global.format);
     let results = builder.objects(&jobs, workers, &|event| progress.tell(&event));
     progress.finish();
     let mut archs: Vec<String> = Vec::new();

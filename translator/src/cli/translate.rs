@@ -1,19 +1,22 @@
 //! `hipify-candle translate`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use similar::TextDiff;
 
-use super::{Failure, Format, Global, Outcome, render};
+use super::{Failure, Format, Global, Outcome, drift, render};
+use crate::device_header;
 use crate::diagnostic::Severity;
 use crate::fetch;
 use crate::fixes::Fixes;
+use crate::lock::{Lock, Scope};
 use crate::modules::Modules;
 use crate::rules::{HipVersion, Rules};
 use crate::translate::{Drift, Tree, TreeTranslation, translate_tree};
+use crate::workdir::WorkDir;
 
 /// Translate CUDA sources to HIP
 ///
@@ -29,9 +32,8 @@ pub struct Args {
     /// Only these modules and the headers that they include: names, patterns (mmq_gguf/*), or ptx, static, all
     #[arg(long = "module", value_name = "LIST", value_delimiter = ',')]
     modules: Vec<String>,
-    /// Write nothing; fail if the output folder is not as this translation would make it
-    #[arg(long)]
-    check: bool,
+    #[command(flatten)]
+    lock: drift::LockArgs,
     /// Write nothing; print what translation changes, or with --check what is different in the output folder
     #[arg(long)]
     diff: bool,
@@ -52,13 +54,15 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let start = Instant::now();
     let work = global.work_dir()?;
-    let src = match &args.src {
-        Some(src) => src.clone(),
-        None => match fetch::locate(&work, args.version.as_deref()) {
-            Some(fetched) => fetched.src(),
-            None => fetch::ensure(&work, args.version.as_deref())?.src(),
-        },
+    let fetched = match &args.src {
+        Some(_) => None,
+        None => Some(fetch::located(&work, args.version.as_deref())?),
     };
+    let src = args
+        .src
+        .clone()
+        .or_else(|| fetched.as_ref().map(fetch::Fetched::src))
+        .unwrap_or_default();
     let config = global.config()?;
     let (rules, tree) = rayon::join(
         || Rules::from_config(&config, args.hip),
@@ -82,22 +86,59 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         drift: None,
         took: Duration::ZERO,
     };
-    if args.check {
+    // Where the lock is compared, an output folder need not be there.
+    if args.lock.check && (out.exists() || !args.compares_lock(&work)) {
         result.drift = Some(translation.check(&out));
-    } else if !args.diff {
+    } else if !args.lock.check && !args.diff {
         result.written = Some(translation.write(&out)?);
     }
+    let mut applied = None;
+    if args.lock.update || (args.lock.check && args.compares_lock(&work)) {
+        let header = device_header::folder(&work)?;
+        let checksum = fetched.map(|fetched| fetched.checksum);
+        let mut now = Lock::of_translation(&config, &src, &header, &translation, checksum)?;
+        if let Some(path) = args.lock.path(&work).filter(|_| args.lock.check)
+            && let Some(locked) = Lock::read(&path)?
+        {
+            // The header is an input of builds alone.
+            now.header = locked.header;
+        }
+        let whole = args.modules.is_empty() || args.modules.iter().any(|module| module == "all");
+        let scope = if whole { Scope::Whole } else { Scope::Part };
+        applied = Some(args.lock.apply(&work, now, scope, &|_| BTreeSet::new())?);
+    }
+    let against_lock = args.lock.check && applied.is_some();
     result.took = start.elapsed();
     match global.format {
-        Format::Json => result.print_json(args.diff)?,
-        Format::Human => result.print(args.diff, args.notes)?,
+        Format::Json => result.print_json(args.diff, applied.as_ref())?,
+        Format::Human => {
+            if against_lock {
+                // What stops a module is as old as the lock; what is new shows as drift.
+                result.print_diffs(args.diff)?;
+            } else {
+                result.print(args.diff, args.notes)?;
+            }
+            applied.as_ref().map_or(Ok(()), drift::Applied::print)?;
+        }
     }
-    let drifted = result.drift.is_some_and(|d| !d.is_empty());
-    Ok(if drifted || translation.errors() > 0 {
+    let drifted = result.drift.is_some_and(|d| !d.is_empty())
+        || applied.is_some_and(|applied| applied.drifted());
+    Ok(if drifted || (translation.errors() > 0 && !against_lock) {
         Outcome::Problems
     } else {
         Outcome::Fine
     })
+}
+
+impl Args {
+    /// Whether this is a translation that the lock speaks of: one was named, or the checkout has one and nothing asks
+    /// for other sources or another way of translating.
+    fn compares_lock(&self, work: &WorkDir) -> bool {
+        let other =
+            self.src.is_some() || self.version.is_some() || self.no_fixes || self.hip.is_some();
+        let own = Lock::path(work).is_some_and(|path| path.is_file());
+        self.lock.lock.is_some() || (own && !other)
+    }
 }
 
 /// What was done.
@@ -151,13 +192,18 @@ impl Done<'_> {
             let path = self.tree.root.join(&diagnostic.file);
             writeln!(err, "{}", render::diagnostic(diagnostic, &path))?;
         }
+        self.print_diffs(diff)?;
+        self.summary(&mut anstream::stdout().lock())
+    }
+
+    fn print_diffs(&self, diff: bool) -> Result<(), Failure> {
         let mut out = anstream::stdout().lock();
         if diff {
             for text in self.diffs() {
                 render::diff(&mut out, &text)?;
             }
         }
-        self.summary(&mut out)
+        Ok(())
     }
 
     fn summary(&self, out: &mut impl std::io::Write) -> Result<(), Failure> {
@@ -226,7 +272,7 @@ impl Done<'_> {
         Ok(())
     }
 
-    fn print_json(&self, diff: bool) -> Result<(), Failure> {
+    fn print_json(&self, diff: bool, lock: Option<&drift::Applied>) -> Result<(), Failure> {
         let files: Vec<_> = self
             .translation
             .files
@@ -262,6 +308,7 @@ impl Done<'_> {
             "diagnostics": self.translation.diagnostics().collect::<Vec<_>>(),
             "written": self.written,
             "drift": self.drift.as_ref().map(|d| d.iter().map(|d| &d.output).collect::<Vec<_>>()),
+            "lock": lock.map(drift::Applied::to_json),
             "diffs": diff.then(|| self.diffs()),
             "milliseconds": self.took.as_secs_f64() * 1e3,
         });

@@ -14,6 +14,7 @@ use hipify_verify::render::{self, Style};
 use hipify_verify::{KernelGlob, ModuleBundle, Request};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::progress::Progress;
 use super::{Failure, Format, Global, Outcome, build};
 use crate::build::{Job, JobError, Manifest, Object};
 use crate::config::Config;
@@ -279,7 +280,7 @@ fn build_bundles(
     let builder = pipeline.builder(Toolchain::find()?, &prepared)?;
     let jobs = prepared.jobs(archs);
     let workers = args.jobs.map_or_else(build::default_jobs, usize::from);
-    let progress = build::Progress::new(&jobs, global.format);
+    let progress = Progress::new(&jobs, workers, global.format);
     let results = builder.objects(&jobs, workers, &|event| progress.tell(&event));
     progress.finish();
     let results: Vec<(Job, Result<Object, JobError>)> = jobs.into_iter().zip(results).collect();
