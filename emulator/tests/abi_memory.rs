@@ -193,6 +193,8 @@ fn host_memory_of_three_kinds() {
     ok!(hip.hipModuleUnload(module));
     ok!(hip.hipHostUnregister(registered));
     expect!(NOT_REGISTERED, hip.hipHostUnregister(registered));
+    // It is the host's all the same.
+    ok!(hip.hipMemcpy(on_device, registered, 64, BY_ADDRESS));
     ok!(hip.hipHostFree(pinned));
     expect!(INVALID_VALUE, hip.hipHostFree(pinned));
     hip.free(managed);

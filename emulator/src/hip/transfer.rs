@@ -2,7 +2,7 @@
 
 use super::runtime::get;
 use super::status::{Code, Outcome};
-use crate::memory::{Alloc, AllocMap};
+use crate::memory::{Alloc, AllocKind, AllocMap};
 
 /// The first address of a box of bytes and the distances of its rows and slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +110,10 @@ fn check(map: &AllocMap, place: Place, size: Size) -> Outcome<Option<&Alloc>> {
         .span(place)
         .ok_or_else(|| Code::InvalidValue.because("the size overflows"))?;
     let Some(alloc) = map.find(place.address) else {
-        // Host memory that is not registered, as far as one can know; but not what was device memory a moment ago.
-        if map.freed(place.address).is_some() {
+        // Host memory that is not registered, as far as one can know; but not what was device memory a moment ago. What was
+        // registered stays the host's.
+        let freed = map.freed(place.address);
+        if freed.is_some_and(|alloc| alloc.kind != AllocKind::Registered) {
             return Err(Code::InvalidValue.because(map.describe(place.address, 1)));
         }
         return Ok(None);

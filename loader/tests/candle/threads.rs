@@ -56,7 +56,7 @@ impl Work {
 
 #[test]
 fn threads_get_the_same_bits_as_one_and_leave_nothing_behind() {
-    let rounds = number("HIP_LOADER_ROUNDS", 100);
+    let rounds = number("HIP_LOADER_ROUNDS", 50);
     let observer = runtime().device(COUNTED).unwrap();
     let free = || observer.memory_info().unwrap().free;
     let before = free();
