@@ -6,9 +6,6 @@ use hip_loader::{DeviceBuffer, DevicePtr, Error, Image, LaunchBuilder, LaunchCon
 use crate::case::{Arg, Geometry, Gguf, Launch};
 use crate::runner::Device;
 
-/// What an output holds before the launch. Four bytes of it make a float, -2.87e-16, that no check expects.
-const UNTOUCHED: u8 = 0xa5;
-
 /// A module on a device, with a stream of its own.
 pub(crate) struct Gpu {
     kernels: GgufKernels,
@@ -38,7 +35,7 @@ impl Gpu {
     fn buffer(&self, arg: &Arg) -> Result<Option<DeviceBuffer<u8>>, Error> {
         Ok(match arg {
             Arg::Input(bytes) | Arg::InOut(bytes) => Some(self.stream.clone_htod(bytes)?),
-            Arg::Output(bytes) => Some(self.stream.clone_htod(&vec![UNTOUCHED; *bytes])?),
+            Arg::Output(bytes) => Some(self.stream.clone_htod(&vec![Arg::UNTOUCHED; *bytes])?),
             Arg::Null | Arg::Value(_) => None,
         })
     }

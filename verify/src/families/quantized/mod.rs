@@ -251,6 +251,22 @@ fn case(name: String, operation: Gguf, args: Vec<Arg>, checks: Vec<Check>) -> Ca
     }
 }
 
+/// The same operation on nothing: no kernel may write a byte, and no launch may be refused for its empty grid.
+fn empty(args: Vec<Arg>, output: usize, operation: Gguf) -> Case {
+    let written = match &args[output] {
+        Arg::Output(bytes) => *bytes,
+        _ => 0,
+    };
+    let untouched = Array::from_bytes(DType::U8, vec![Arg::UNTOUCHED; written]);
+    let check = exact(Reference::Cpu, output, untouched);
+    case("nothing".to_owned(), operation, args, vec![check])
+}
+
+/// Columns of one block, and of a number of blocks that fills no step of any kernel.
+fn odd_columns(format: &Format) -> [usize; 2] {
+    [format.elements, 7 * format.elements]
+}
+
 /// What candle-core's CPU code dequantizes, which every kernel must give: each weight is one rounding of an expression
 /// whose products are exact in f32, so that it is the same fused or not.
 fn dequantized(weights: &Weights, dtype: DType) -> Array {
@@ -285,6 +301,16 @@ fn dequantize(material: &mut Material, format: &'static Format, dtype: DType) ->
         let weights = draw(&mut material.rng, turn, format, 1, count);
         cases.push(one(format!("{count} weights"), &weights, Vec::new()));
     }
+    let args = vec![
+        padded(&draw(&mut material.rng, 0, format, 1, format.elements)),
+        Arg::output(dtype, 32),
+    ];
+    let operation = Gguf::Dequantize {
+        dtype: format.loader,
+        half: dtype == DType::F16,
+        elements: 0,
+    };
+    cases.push(empty(args, OUTPUT, operation));
     Ok(cases)
 }
 
@@ -337,6 +363,20 @@ fn get_rows(material: &mut Material, format: &'static Format) -> Cases {
         let ids = row_ids(&mut material.rng, rows + 2, rows);
         cases.push(one(String::new(), &weights, &ids, Vec::new()));
     }
+    let weights = draw(&mut material.rng, 1, format, 1, 3 * format.elements);
+    let ids = row_ids(&mut material.rng, 1, 1);
+    cases.push(one(String::new(), &weights, &ids, Vec::new()));
+    let args = vec![
+        padded(&weights),
+        Arg::input(&ids),
+        Arg::output(DType::F32, 32),
+    ];
+    let operation = Gguf::GetRows {
+        dtype: format.loader,
+        count: 0,
+        columns: weights.columns,
+    };
+    cases.push(empty(args, OUTPUT, operation));
     Ok(cases)
 }
 
@@ -347,7 +387,7 @@ fn get_float_rows(rng: &mut ChaCha8Rng, dtype: DType) -> Vec<Case> {
         DType::Bf16 => GgmlType::BF16,
         _ => GgmlType::F32,
     };
-    [(5, 7), (3, 300), (4, 1000)]
+    [(1, 1), (5, 7), (3, 300), (4, 1000)]
         .into_iter()
         .map(|(rows, hidden)| {
             let table = Array::floats(dtype, (0..rows * hidden).map(|_| normal(rng) as f64));
@@ -418,10 +458,26 @@ fn quantize_q8_1(material: &mut Material) -> Cases {
         };
         cases.push(one(format!("golden {} ", format.name), &x, vec![golden]));
     }
-    for (rows, columns) in [(1, 512), (3, 5), (2, 1000), (5, 1536), (1, 33)] {
+    let shapes = [
+        (1, 512),
+        (3, 5),
+        (2, 1000),
+        (5, 1536),
+        (1, 33),
+        (1, 1),
+        (7, 31),
+        (8, 32),
+    ];
+    for (rows, columns) in shapes {
         let x = draw_activations(&mut material.rng, rows, columns);
         cases.push(one(String::new(), &x, Vec::new()));
     }
+    let args = vec![Arg::Input(vec![0; 128]), Arg::Output(144)];
+    let operation = Gguf::QuantizeQ8_1 {
+        rows: 0,
+        columns: 32,
+    };
+    cases.push(empty(args, OUTPUT, operation));
     Ok(cases)
 }
 
@@ -483,15 +539,31 @@ fn dequantize_mul_mat_vec(material: &mut Material, format: &'static Format) -> C
         cases.push(one(String::new(), &weights, x.row(0), Vec::new()));
     }
     if format.elements == 32 {
-        cases.push(half_a_step(&mut material.rng, format));
+        for columns in [32, 96] {
+            cases.push(half_a_step(&mut material.rng, format, columns));
+        }
     }
+    let weights = draw(&mut material.rng, 1, format, 3, 2 * format.elements);
+    let x = draw_activations(&mut material.rng, 1, weights.columns);
+    cases.push(one(String::new(), &weights, x.row(0), Vec::new()));
+    let args = vec![
+        padded(&weights),
+        Arg::Input(x.to_bytes()),
+        Arg::output(DType::F32, 8),
+    ];
+    let operation = Gguf::DequantizeMulMatVec {
+        dtype: format.loader,
+        rows: 0,
+        columns: weights.columns,
+    };
+    cases.push(empty(args, OUTPUT, operation));
     Ok(cases)
 }
 
 /// A step of the kernel takes 64 columns, and candle's does so where 32 are left. The loader refuses such a shape, which
 /// older kernels get wrong, so the kernel is launched here.
-fn half_a_step(rng: &mut ChaCha8Rng, format: &'static Format) -> Case {
-    let (rows, columns) = (3, 96);
+fn half_a_step(rng: &mut ChaCha8Rng, format: &'static Format, columns: usize) -> Case {
+    let rows = 3;
     let weights = draw(rng, 0, format, rows, columns);
     let x = draw_activations(rng, 1, columns);
     let elements = (0..rows).map(|row| reference::dot_f32(&weights, row, x.row(0)));
@@ -594,6 +666,25 @@ fn mul_mat_vec(material: &mut Material, format: &'static Format, batch: usize) -
         let x = draw_activations(&mut material.rng, batch, columns);
         cases.push(one(String::new(), &weights, &x, Vec::new()));
     }
+    for (turn, (rows, columns)) in [1, 3].into_iter().zip(odd_columns(format)).enumerate() {
+        let weights = draw(&mut material.rng, turn, format, rows, columns);
+        let x = draw_activations(&mut material.rng, batch, columns);
+        cases.push(one(String::new(), &weights, &x, Vec::new()));
+    }
+    let weights = draw(&mut material.rng, 0, format, 1, format.elements);
+    let x = draw_activations(&mut material.rng, batch, weights.columns);
+    let args = vec![
+        padded(&weights),
+        rounded(&x),
+        Arg::output(DType::F32, 2 * batch),
+    ];
+    let operation = Gguf::MulMatVec {
+        dtype: format.loader,
+        rows: 0,
+        columns: weights.columns,
+        batch,
+    };
+    cases.push(empty(args, OUTPUT, operation));
     Ok(cases)
 }
 
@@ -638,10 +729,32 @@ fn mul_mat(material: &mut Material, format: &'static Format) -> Cases {
     } else {
         [256, 768]
     };
-    for (turn, ((rows, batch), columns)) in [(1, 9), (37, 3)].into_iter().zip(columns).enumerate() {
+    let [block, blocks] = odd_columns(format);
+    let shapes = [
+        ((1, 9), columns[0]),
+        ((37, 3), columns[1]),
+        ((1, 1), block),
+        // One more than a tile has, in both directions.
+        ((129, 1), block),
+        ((3, 129), block),
+        ((65, 33), blocks),
+    ];
+    for (turn, ((rows, batch), columns)) in shapes.into_iter().enumerate() {
         let weights = draw(&mut material.rng, turn, format, rows, columns);
         let x = draw_activations(&mut material.rng, batch, columns);
         cases.push(one(String::new(), &weights, &x, Vec::new()));
+    }
+    let weights = draw(&mut material.rng, 0, format, 1, block);
+    let x = draw_activations(&mut material.rng, 1, block);
+    for (rows, batch) in [(0, 1), (1, 0)] {
+        let args = vec![padded(&weights), rounded(&x), Arg::output(DType::F32, 2)];
+        let operation = Gguf::MulMat {
+            dtype: format.loader,
+            rows,
+            columns: block,
+            batch,
+        };
+        cases.push(empty(args, OUTPUT, operation));
     }
     Ok(cases)
 }
@@ -693,13 +806,19 @@ fn indexed_moe(material: &mut Material, format: &'static Format) -> Cases {
         let golden = golden_norm(MOE_OUTPUT, recorded.clone());
         cases.push(moe_case("golden ", &experts, vec![golden]));
     }
-    for (turn, (experts, rows, batch, top_k, inputs)) in
-        [(1, 5, 2, 1, 1), (4, 7, 3, 2, 1), (3, 2, 2, 3, 3)]
-            .into_iter()
-            .enumerate()
+    for (turn, (experts, rows, batch, top_k, inputs)) in [
+        (1, 5, 2, 1, 1),
+        (4, 7, 3, 2, 1),
+        (3, 2, 2, 3, 3),
+        (2, 1, 1, 1, 1),
+        (2, 3, 1, 2, 2),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let rng = &mut material.rng;
-        let columns = [256, 768, 1280][turn];
+        let [block, blocks] = odd_columns(format);
+        let columns = [256, 768, 1280, block, blocks][turn];
         let moe = Experts {
             weights: draw(rng, turn, format, experts * rows, columns),
             x: draw_activations(rng, batch * inputs, columns),
