@@ -84,6 +84,8 @@ pub enum Format {
     Human,
     /// For programs: one JSON document on standard output.
     Json,
+    /// For a browser: one page that needs nothing else (verify).
+    Html,
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,6 +103,17 @@ enum Command {
     Resources(resources::Args),
     #[cfg(feature = "verify")]
     Verify(verify::Args),
+}
+
+impl Command {
+    /// Whether it has `--format html`.
+    fn makes_pages(&self) -> bool {
+        match self {
+            #[cfg(feature = "verify")]
+            Command::Verify(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// How a subcommand ended that could do its job.
@@ -177,6 +190,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: &Command, global: &Global) -> Result<Outcome, Failure> {
+    if global.format == Format::Html && !command.makes_pages() {
+        return Err(Failure::new("this command makes no page")
+            .help("--format html is for verify; others have human and json"));
+    }
     match command {
         Command::Build(args) => build::run(args, global),
         #[cfg(feature = "verify")]
@@ -202,7 +219,7 @@ fn report(failure: &Failure, format: Format) {
                 serde_json::json!({ "error": chain(&*failure.error), "help": failure.help });
             println!("{document}");
         }
-        Format::Human => {
+        Format::Human | Format::Html => {
             let (bold, red) = (
                 anstyle::Style::new().bold(),
                 anstyle::AnsiColor::Red.on_default().bold(),

@@ -1,22 +1,39 @@
 //! The device that runs the kernels: a module loaded through the loader.
 
+use std::rc::Rc;
+
+use codeobject::processor;
 use hip_loader::gguf::{GgmlType, GgufKernels, KernelId, Operation, raw};
 use hip_loader::{DeviceBuffer, DevicePtr, Error, Image, LaunchBuilder, LaunchConfig, Stream};
 
 use crate::case::{Arg, Geometry, Gguf, Launch};
+use crate::observer::Observer;
+use crate::report::Resources;
 use crate::runner::Device;
+
+/// Findings of the memory checker that a message tells.
+const TOLD: usize = 3;
 
 /// A module on a device, with a stream of its own.
 pub(crate) struct Gpu {
     kernels: GgufKernels,
     stream: Stream,
+    observer: Option<Rc<Observer>>,
+    /// Whether a launch failed, after which the device is of no use.
+    failed: bool,
 }
 
 impl Gpu {
-    pub(crate) fn load(device: &hip_loader::Device, image: &Image) -> Result<Self, Error> {
+    pub(crate) fn load(
+        device: &hip_loader::Device,
+        image: &Image,
+        observer: Option<Rc<Observer>>,
+    ) -> Result<Self, Error> {
         Ok(Gpu {
             kernels: GgufKernels::load(device, image)?,
             stream: device.new_stream()?,
+            observer,
+            failed: false,
         })
     }
 
@@ -30,6 +47,29 @@ impl Gpu {
 
     pub(crate) fn has(&self, kernel: &str) -> bool {
         self.kernels.module().has_function(kernel)
+    }
+
+    /// Whether a launch failed, after which the device must be reset.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// What the code object says that a kernel takes.
+    pub(crate) fn resources(&self, symbol: &str) -> Option<Resources> {
+        let module = self.kernels.module();
+        let kernel = module.kernels().find(|kernel| kernel.name == symbol)?;
+        let occupancy = processor::by_name(&module.target().processor)
+            .and_then(|p| kernel.occupancy(p, kernel.max_flat_workgroup_size, 0));
+        Some(Resources {
+            vgprs: kernel.vgpr_count,
+            sgprs: kernel.sgpr_count,
+            lds: kernel.group_segment_fixed_size,
+            spilled: kernel.vgpr_spill_count,
+            scratch: kernel.private_segment_fixed_size,
+            max_threads: kernel.max_flat_workgroup_size,
+            waves_per_simd: occupancy.map(|o| o.waves_per_simd),
+            max_waves_per_simd: occupancy.map(|o| o.max_waves_per_simd),
+        })
     }
 
     fn buffer(&self, arg: &Arg) -> Result<Option<DeviceBuffer<u8>>, Error> {
@@ -272,8 +312,20 @@ impl Device for Gpu {
         launch: Launch,
         args: &[Arg],
     ) -> Result<Vec<Option<Vec<u8>>>, String> {
-        self.launch(kernel, launch, args)
-            .map_err(|error| chain(&error))
+        let result = self.launch(kernel, launch, args);
+        result.map_err(|error| {
+            self.failed = true;
+            let mut text = chain(&error);
+            let findings: Vec<String> = self.observer.iter().flat_map(|o| o.findings()).collect();
+            for finding in findings.iter().take(TOLD) {
+                text.push('\n');
+                text.push_str(finding);
+            }
+            if findings.len() > TOLD {
+                text.push_str(&format!("\n{} more findings", findings.len() - TOLD));
+            }
+            text
+        })
     }
 }
 

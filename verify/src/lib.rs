@@ -12,6 +12,8 @@ mod expected;
 mod families;
 mod golden;
 mod gpu;
+pub mod html;
+mod observer;
 pub mod render;
 mod report;
 mod runner;
@@ -19,5 +21,6 @@ mod verify;
 
 pub use case::Reference;
 pub use golden::GoldenError;
-pub use report::{ArchReport, DeviceReport, KernelReport, Outcome, Report, Status};
+pub use observer::Counts;
+pub use report::{ArchReport, DeviceReport, KernelReport, Outcome, Report, Resources, Status};
 pub use verify::{KernelGlob, ModuleBundle, Progress, Request, VerifyError, verify};

@@ -1,6 +1,6 @@
 //! A report as a person reads it in a terminal: a table for each module, then what is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::report::{ArchReport, KernelReport, Report, Status};
@@ -38,15 +38,71 @@ const LISTED: usize = 12;
 /// The whole report as text.
 pub fn human(report: &Report, style: Style) -> String {
     let mut out = String::new();
-    for (arch, found) in &report.archs {
-        heading(&mut out, arch, found, style);
-        for (module, kernels) in by_module(found) {
-            table(&mut out, &module, &kernels, style);
+    // Architectures below each other show what differs; one alone has room for its types.
+    if report.archs.len() > 1 {
+        for module in modules(report) {
+            matrix(&mut out, report, module, style);
         }
-        problems(&mut out, found, style);
+    }
+    for (arch, found) in &report.archs {
+        if report.archs.len() == 1 {
+            heading(&mut out, arch, found, style);
+            for (module, kernels) in by_module(found) {
+                table(&mut out, &module, &kernels, style);
+            }
+        }
+        let place = match report.archs.len() {
+            1 => String::new(),
+            _ => format!(" on {arch}"),
+        };
+        problems(&mut out, &place, found, style);
     }
     summary(&mut out, report, style);
     out
+}
+
+fn modules(report: &Report) -> BTreeSet<&str> {
+    let kernels = report.archs.values().flat_map(|a| a.kernels.values());
+    kernels.map(|kernel| kernel.module.as_str()).collect()
+}
+
+/// One module's kernels, architecture by family.
+fn matrix(out: &mut String, report: &Report, module: &str, style: Style) {
+    let mut cells: BTreeMap<(&str, &str), Cell> = BTreeMap::new();
+    for (arch, found) in &report.archs {
+        for kernel in found.kernels.values().filter(|k| k.module == module) {
+            let place = (arch.as_str(), kernel.family.as_str());
+            cells.entry(place).or_default().add(kernel);
+        }
+    }
+    let families: BTreeSet<&str> = cells.keys().map(|(_, family)| *family).collect();
+    let mut families: Vec<&str> = families.into_iter().collect();
+    families.sort_by_key(|f| (rank(&FAMILIES, f), *f));
+    let names = report.archs.keys().map(String::len);
+    let first = names.chain([module.len()]).max().unwrap_or(0);
+    let mut line = paint(style.strong, &format!("{module:<first$}"));
+    for family in &families {
+        let width = family.len().max(7);
+        let _ = write!(
+            line,
+            "  {}",
+            paint(style.strong, &format!("{family:>width$}"))
+        );
+    }
+    let _ = writeln!(out, "{line}");
+    for arch in report.archs.keys() {
+        let _ = write!(out, "{arch:<first$}");
+        for family in &families {
+            let width = family.len().max(7);
+            let text = match cells.get(&(arch.as_str(), *family)) {
+                Some(cell) => cell.text(width, style),
+                None => format!("{:>width$}", "·"),
+            };
+            let _ = write!(out, "  {text}");
+        }
+        let _ = writeln!(out);
+    }
+    let _ = writeln!(out);
 }
 
 fn heading(out: &mut String, arch: &str, found: &ArchReport, style: Style) {
@@ -78,7 +134,7 @@ const VARIANTS: [&str; 24] = [
 ];
 
 /// The families of `quantized`, in the order of a matrix's life.
-const FAMILIES: [&str; 9] = [
+pub(crate) const FAMILIES: [&str; 9] = [
     "quantize",
     "dequant f32",
     "dequant f16",
@@ -90,7 +146,7 @@ const FAMILIES: [&str; 9] = [
     "moe",
 ];
 
-fn rank(names: &[&str], name: &str) -> usize {
+pub(crate) fn rank(names: &[&str], name: &str) -> usize {
     names.iter().position(|n| *n == name).unwrap_or(names.len())
 }
 
@@ -179,7 +235,8 @@ impl Cell {
     }
 }
 
-fn problems(out: &mut String, found: &ArchReport, style: Style) {
+fn problems(out: &mut String, place: &str, found: &ArchReport, style: Style) {
+    warnings(out, place, found, style);
     let mut wrong: Vec<(&String, &KernelReport)> = found
         .kernels
         .iter()
@@ -195,7 +252,7 @@ fn problems(out: &mut String, found: &ArchReport, style: Style) {
         let message = kernel.message.as_deref().unwrap_or("no reason given");
         let _ = writeln!(
             out,
-            "{} {}",
+            "{} {}{place}",
             paint(style.bad, word),
             paint(style.strong, symbol)
         );
@@ -205,10 +262,22 @@ fn problems(out: &mut String, found: &ArchReport, style: Style) {
     }
     if wrong.len() > LISTED {
         let rest = wrong.len() - LISTED;
-        let _ = writeln!(out, "{rest} more; --format json lists all of them.");
+        let _ = writeln!(out, "{rest} more{place}; --format json lists all of them.");
     }
     if !wrong.is_empty() {
         let _ = writeln!(out);
+    }
+}
+
+/// What the memory checker found in kernels that went on.
+fn warnings(out: &mut String, place: &str, found: &ArchReport, style: Style) {
+    let warned = found.kernels.iter().filter(|(_, k)| !k.findings.is_empty());
+    for (symbol, kernel) in warned {
+        let symbol = paint(style.strong, symbol);
+        let _ = writeln!(out, "WARNING {symbol}{place}");
+        for line in kernel.findings.iter().flat_map(|text| text.lines()) {
+            let _ = writeln!(out, "     {line}");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::case::Reference;
+use crate::observer::Counts;
 
 /// The outcome for one kernel, one case or one comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -45,6 +46,27 @@ pub struct Outcome {
     pub worst: Option<String>,
 }
 
+/// What a kernel takes of a compute unit, as its code object says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Resources {
+    /// Vector registers a lane; with AGPRs where they are one file.
+    pub vgprs: u32,
+    /// Scalar registers a wave.
+    pub sgprs: u32,
+    /// Bytes of LDS a block.
+    pub lds: u32,
+    /// Vector registers that found no place and are kept in scratch.
+    pub spilled: u32,
+    /// Bytes of scratch a lane: spilled registers, and arrays that are indexed at run time.
+    pub scratch: u32,
+    /// The most threads of a block.
+    pub max_threads: u32,
+    /// Waves on a SIMD with blocks of so many threads, where the processor's limits are known.
+    pub waves_per_simd: Option<u32>,
+    /// Waves that a SIMD holds at most.
+    pub max_waves_per_simd: Option<u32>,
+}
+
 /// All that was found out about one kernel.
 #[derive(Clone, Debug)]
 pub struct KernelReport {
@@ -66,6 +88,12 @@ pub struct KernelReport {
     pub message: Option<String>,
     /// Every comparison.
     pub outcomes: Vec<Outcome>,
+    /// What the memory checker found without stopping the kernel.
+    pub findings: Vec<String>,
+    /// What the kernel takes of a compute unit.
+    pub resources: Option<Resources>,
+    /// What it executed, where the runtime counts.
+    pub counts: Option<Counts>,
     /// Time from the first upload to the last comparison.
     pub elapsed: Duration,
 }
@@ -100,6 +128,9 @@ impl KernelReport {
             exact: direct().all(|o| o.exact) && status == Status::Pass,
             message,
             outcomes,
+            findings: Vec::new(),
+            resources: None,
+            counts: None,
             elapsed,
         }
     }
@@ -115,6 +146,9 @@ impl KernelReport {
             exact: false,
             message: Some(message),
             outcomes: Vec::new(),
+            findings: Vec::new(),
+            resources: None,
+            counts: None,
             elapsed: Duration::ZERO,
         }
     }
@@ -222,6 +256,9 @@ impl Report {
                         "seconds": kernel.elapsed.as_secs_f64(),
                         "seed": self.seed,
                         "device": found.device,
+                        "findings": kernel.findings,
+                        "resources": kernel.resources,
+                        "executed": kernel.counts,
                         "cases": kernel.outcomes,
                     },
                 });

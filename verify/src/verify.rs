@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::expected;
 use crate::families;
 use crate::golden::{Golden, GoldenError};
 use crate::gpu::Gpu;
+use crate::observer::Observer;
 use crate::report::{ArchReport, DeviceReport, KernelReport, Report};
 use crate::runner::{Settings, check_kernel};
 
@@ -154,9 +156,9 @@ pub fn verify(
         golden: &golden,
     };
     let mut archs = BTreeMap::new();
+    let observer = Observer::open(request.runtime.library()).map(Rc::new);
     for arch in request.archs {
-        let device = find_device(request.runtime, arch)?;
-        let found = verify_on(request, arch, &device, settings, progress)?;
+        let found = verify_on(request, arch, observer.as_ref(), settings, progress)?;
         archs.insert(arch.to_string(), found);
     }
     Ok(Report {
@@ -200,16 +202,20 @@ fn find_device(runtime: &Runtime, arch: &TargetId) -> Result<Device, VerifyError
 fn verify_on(
     request: &Request,
     arch: &TargetId,
-    device: &Device,
+    observer: Option<&Rc<Observer>>,
     settings: Settings,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ArchReport, VerifyError> {
     let started = Instant::now();
-    let mut modules = request
-        .bundles
-        .iter()
-        .map(|bundle| Ok((bundle, load(bundle, arch, device)?)))
-        .collect::<Result<Vec<_>, VerifyError>>()?;
+    let mut device = find_device(request.runtime, arch)?;
+    let load_all = |device: &Device| {
+        request
+            .bundles
+            .iter()
+            .map(|bundle| Ok((bundle, load(bundle, arch, device, observer)?)))
+            .collect::<Result<Vec<_>, VerifyError>>()
+    };
+    let mut modules = load_all(&device)?;
     let work = select(request.kernels, &modules)?;
     let name = arch.to_string();
     let mut kernels = BTreeMap::new();
@@ -221,11 +227,26 @@ fn verify_on(
             total: work.len(),
         });
         let (bundle, gpu) = &mut modules[*module];
-        let report = if gpu.has(symbol) {
+        let mut report = if gpu.has(symbol) {
             check_kernel(gpu, settings, bundle.module, symbol)?
         } else {
             missing(bundle, symbol)
         };
+        report.resources = gpu.resources(symbol);
+        if let Some(observer) = observer {
+            report.counts = observer.counts(symbol);
+            report.findings = observer.findings();
+        }
+        if gpu.has_failed()
+            && let Some(observer) = observer
+        {
+            // After a fault a device refuses everything: each kernel is to fail for its own reasons.
+            modules.clear();
+            drop(device);
+            observer.reset_device();
+            device = find_device(request.runtime, arch)?;
+            modules = load_all(&device)?;
+        }
         kernels.insert(symbol.clone(), report);
     }
     let runtime = request.runtime;
@@ -246,7 +267,12 @@ fn verify_on(
 
 /// Loads the code object of a bundle that was built for `arch` itself, so that a generic one is run even where the
 /// bundle has something better for the device.
-fn load(bundle: &ModuleBundle, arch: &TargetId, device: &Device) -> Result<Gpu, VerifyError> {
+fn load(
+    bundle: &ModuleBundle,
+    arch: &TargetId,
+    device: &Device,
+    observer: Option<&Rc<Observer>>,
+) -> Result<Gpu, VerifyError> {
     let module = bundle.module.to_owned();
     let parsed = Bundle::parse(bundle.bytes).map_err(|source| VerifyError::Bundle {
         module: module.clone(),
@@ -266,7 +292,7 @@ fn load(bundle: &ModuleBundle, arch: &TargetId, device: &Device) -> Result<Gpu, 
             })?,
     };
     let image = Image::from_bytes(format!("{module} for {arch}"), entry.data);
-    Gpu::load(device, &image).map_err(runtime_error(format!(
+    Gpu::load(device, &image, observer.cloned()).map_err(runtime_error(format!(
         "can't load module {module} for {arch}"
     )))
 }

@@ -165,7 +165,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     }
     match global.format {
         Format::Json => println!("{}", report.json(&out, &prepared, applied.as_ref())),
-        Format::Human => {
+        Format::Human | Format::Html => {
             report.print((!args.lock.check).then_some(out.as_path()))?;
             applied.as_ref().map_or(Ok(()), drift::Applied::print)?;
         }

@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             "{}",
             json!({ "folder": folder, "status": status, "limit": limit() })
         ),
-        Format::Human => println!(
+        Format::Human | Format::Html => println!(
             "{} {word} {} code objects under {} keys, {:.1} MiB of at most {}",
             folder.display(),
             status.objects,

@@ -20,7 +20,7 @@ pub(super) fn run(_args: &Args, global: &Global) -> Result<Outcome, Failure> {
         .any(|finding| finding.health == Health::Broken);
     match global.format {
         Format::Json => println!("{}", json!({ "ok": !broken, "findings": findings })),
-        Format::Human => print(&findings)?,
+        Format::Human | Format::Html => print(&findings)?,
     }
     Ok(if broken {
         Outcome::Problems

@@ -15,7 +15,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let fetched = fetch::ensure(&global.work_dir()?, args.version.as_deref())?;
     match global.format {
         Format::Json => println!("{}", serde_json::to_string(&fetched)?),
-        Format::Human => {
+        Format::Human | Format::Html => {
             let how = if fetched.present {
                 "is there and unchanged"
             } else {

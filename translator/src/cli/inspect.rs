@@ -76,7 +76,7 @@ fn inspect(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         let damaged = human::print_problems(before.iter().chain(&after))?;
         match global.format {
             Format::Json => print_json(&json!(comparison))?,
-            Format::Human => human::print_comparison(&comparison)?,
+            Format::Human | Format::Html => human::print_comparison(&comparison)?,
         }
         return Ok(outcome(damaged || comparison.is_worse()));
     }
@@ -92,7 +92,7 @@ fn inspect(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             eprintln!("wrote {}", page.display());
         }
         (None, Format::Json) => print_json(&json!({ "files": files }))?,
-        (None, Format::Human) => human::print(&files, !args.kernels.is_empty())?,
+        (None, Format::Human | Format::Html) => human::print(&files, !args.kernels.is_empty())?,
     }
     let damaged = human::print_problems(&files)?;
     let asked_in_vain = !args.kernels.is_empty() && kernels(&files) == 0;
@@ -229,7 +229,7 @@ fn disassemble(args: &Args, kernel: &str, global: &Global) -> Result<Outcome, Fa
     }
     match global.format {
         Format::Json => print_json(&json!({ "listings": listings.listings }))?,
-        Format::Human => human::print_listings(&listings.listings)?,
+        Format::Human | Format::Html => human::print_listings(&listings.listings)?,
     }
     for problem in &listings.problems {
         eprintln!("{problem}");

@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
                 .collect();
             println!("{}", json!({ "out": args.out, "bundles": bundles }));
         }
-        Format::Human => {
+        Format::Human | Format::Html => {
             for bundle in &written {
                 println!("{:<24} {:>10} bytes", bundle.module, bundle.bytes);
             }

@@ -46,6 +46,8 @@ struct Use {
     vgprs: u32,
     sgprs: u32,
     lds: u32,
+    /// Vector registers that are kept in scratch.
+    spilled: u32,
     /// Bytes of scratch a lane: spilled registers, and arrays that are indexed at run time.
     scratch: u32,
     bound: u32,
@@ -57,22 +59,23 @@ impl Use {
             vgprs: kernel.vgpr_count,
             sgprs: kernel.sgpr_count,
             lds: kernel.group_segment_fixed_size,
+            spilled: kernel.vgpr_spill_count,
             scratch: kernel.private_segment_fixed_size,
             bound: kernel.max_flat_workgroup_size,
         }
     }
 
-    /// `232`, or `256 + 1,696 B`.
+    /// `232`, or `256 + 424 spilled`.
     fn registers(self) -> String {
-        if self.scratch == 0 {
-            return self.vgprs.to_string();
+        match self.spilled {
+            0 => self.vgprs.to_string(),
+            spilled => format!("{} + {spilled} spilled", self.vgprs),
         }
-        format!("{} + {} B", self.vgprs, self.scratch)
     }
 
     fn json(self) -> serde_json::Value {
         json!({
-            "vgprs": self.vgprs, "sgprs": self.sgprs, "lds": self.lds, "scratch": self.scratch,
+            "vgprs": self.vgprs, "spilled": self.spilled, "sgprs": self.sgprs, "lds": self.lds, "scratch": self.scratch,
             "max_threads": self.bound,
         })
     }
@@ -86,7 +89,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let (_, after) = compile(args, global, &[])?;
     match global.format {
         Format::Json => println!("{:#}", as_json(&archs, &before, &after)),
-        Format::Human => print!("{}", markdown(args, &archs, &before, &after)),
+        Format::Human | Format::Html => print!("{}", markdown(args, &archs, &before, &after)),
     }
     Ok(Outcome::Fine)
 }
@@ -144,16 +147,16 @@ fn as_json(archs: &[String], before: &Table, after: &Table) -> serde_json::Value
 fn markdown(args: &Args, archs: &[String], before: &Table, after: &Table) -> String {
     let mut out = format!(
         "# Registers, LDS and scratch\n\nMade by `hipify-candle resources --arch {} --module {}`, which only compiles. A \
-         number is VGPRs a lane (on gfx90a and later with AGPRs); `+ n B` is scratch a lane, which is spilled registers.\n",
+         number is VGPRs a lane, where a file holds both with AGPRs. Spilled registers are kept in memory.\n",
         args.archs.join(","),
         args.modules.join(","),
     );
-    let spills = |row: &BTreeMap<usize, Use>| row.values().any(|u| u.scratch > 0);
+    let spills = |row: &BTreeMap<usize, Use>| row.values().any(|u| u.spilled > 0);
     let spilling = |table: &Table| table.values().filter(|row| spills(row)).count();
     let _ = writeln!(
         out,
-        "\nWithout bounds and with upstream's tiles {} of {} kernels have scratch on some architecture, with them {}.\n\n\
-         ## Without bounds → with bounds\n\nKernels that have scratch one way or the other.\n",
+        "\nWithout bounds and with upstream's tiles {} of {} kernels spill on some architecture, with them {}.\n\n\
+         ## Without bounds → with bounds\n\nKernels that spill one way or the other.\n",
         spilling(before),
         before.len(),
         spilling(after)
@@ -173,15 +176,16 @@ fn markdown(args: &Args, archs: &[String], before: &Table, after: &Table) -> Str
     }
     let _ = writeln!(
         out,
-        "\n## Every kernel, with bounds\n\nThreads and LDS (bytes) of a block are given as one number where all \
-         architectures agree.\n"
+        "\n## Every kernel, with bounds\n\nThreads and LDS (bytes) of a block, and scratch (bytes a lane, of arrays \
+         that are indexed at run time), are given as one number where all architectures agree.\n"
     );
-    heading(&mut out, archs, " threads | LDS |");
+    heading(&mut out, archs, " threads | LDS | scratch |");
     for (kernel, row) in after {
         let shape = format!(
-            " {} | {} |",
+            " {} | {} | {} |",
             agreed(row.values().map(|u| u.bound)),
-            agreed(row.values().map(|u| u.lds))
+            agreed(row.values().map(|u| u.lds)),
+            agreed(row.values().map(|u| u.scratch))
         );
         let cell = |place| row.get(&place).map(|u| u.registers()).unwrap_or_default();
         line(&mut out, kernel, Some(&shape), archs.len(), cell);

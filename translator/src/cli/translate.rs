@@ -111,7 +111,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     result.took = start.elapsed();
     match global.format {
         Format::Json => result.print_json(args.diff, applied.as_ref())?,
-        Format::Human => {
+        Format::Human | Format::Html => {
             if against_lock {
                 // What stops a module is as old as the lock; what is new shows as drift.
                 result.print_diffs(args.diff)?;

@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             "{}",
             json!({ "from": from, "to": args.version, "changes": changes, "blocked": stopped, "moved": moved })
         ),
-        Format::Human => print(&changes, &from, &args.version, &stopped, moved)?,
+        Format::Human | Format::Html => print(&changes, &from, &args.version, &stopped, moved)?,
     }
     Ok(if stopped.is_empty() {
         Outcome::Fine

@@ -11,7 +11,7 @@ use codeobject::TargetId;
 use codeobject::bundle::Writer;
 use codeobject::processor;
 use hipify_verify::render::{self, Style};
-use hipify_verify::{KernelGlob, ModuleBundle, Request};
+use hipify_verify::{KernelGlob, ModuleBundle, Request, html};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::progress::Progress;
@@ -27,6 +27,8 @@ use crate::workdir::WorkDir;
 const EMULATOR: &str = "libamdhip64.so";
 const EMULATOR_LIBRARY: &str = "AMDGPU_EMULATOR_LIB";
 const EMULATOR_DEVICES: &str = "AMDGPU_EMULATOR_DEVICES";
+const EMULATOR_CHECK: &str = "AMDGPU_EMULATOR_CHECK";
+const EMULATOR_LOG: &str = "AMDGPU_EMULATOR_LOG";
 
 /// Run every kernel and hold its results against CUDA's and the CPU's
 ///
@@ -59,6 +61,9 @@ pub struct Args {
     /// The libamdhip64 that runs the kernels: emulator, system, or a file
     #[arg(long, value_name = "RUNTIME", default_value = "emulator")]
     runtime: Runtime,
+    /// What the emulator's memory checker does about races, misaligned accesses and reads of memory nobody wrote
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = CheckMemory::Error)]
+    check_memory: CheckMemory,
     /// Seed of the random data [default: a new one each time, which is printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -71,6 +76,27 @@ pub struct Args {
     /// How many compilers run at once [default: one a core]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
+}
+
+/// What the emulator's memory checker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum CheckMemory {
+    /// It doesn't run: only accesses outside of every allocation are errors.
+    Off,
+    /// It reports.
+    Warn,
+    /// What it finds is an error of the kernel.
+    Error,
+}
+
+impl CheckMemory {
+    fn word(self) -> &'static str {
+        match self {
+            CheckMemory::Off => "off",
+            CheckMemory::Warn => "warn",
+            CheckMemory::Error => "error",
+        }
+    }
 }
 
 /// Which runtime library runs the kernels.
@@ -99,7 +125,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let pipeline = Pipeline::open(&config, work.clone())?;
     let mut archs = pipeline.archs().select(&args.archs)?;
     // Before anything starts a thread: the emulator reads its devices from the environment when it is loaded.
-    let runtime = open_runtime(&args.runtime, &archs)?;
+    let runtime = open_runtime(args, &archs)?;
     let golden = golden_folder(args, &work)?;
 
     let bundles = match &args.bundles {
@@ -137,6 +163,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let report = report?;
     match global.format {
         Format::Json => println!("{:#}", report.to_json()),
+        Format::Html => println!("{}", html::page(&report)),
         // anstream takes the colours out again where there is no terminal.
         Format::Human => write!(
             anstream::stdout(),
@@ -185,15 +212,22 @@ fn golden_folder(args: &Args, work: &WorkDir) -> Result<PathBuf, Failure> {
     })
 }
 
-fn open_runtime(choice: &Runtime, archs: &[TargetId]) -> Result<hip_loader::Runtime, Failure> {
-    Ok(match choice {
+fn open_runtime(args: &Args, archs: &[TargetId]) -> Result<hip_loader::Runtime, Failure> {
+    Ok(match &args.runtime {
         Runtime::System => hip_loader::Runtime::load()?,
         Runtime::File(file) => hip_loader::Runtime::open(file)?,
         Runtime::Emulator => {
             let library = emulator()?;
             let devices: Vec<&str> = archs.iter().map(device_for).collect();
             // SAFETY: no thread has been started yet, so nobody reads the environment meanwhile.
-            unsafe { std::env::set_var(EMULATOR_DEVICES, devices.join(",")) };
+            unsafe {
+                std::env::set_var(EMULATOR_DEVICES, devices.join(","));
+                std::env::set_var(EMULATOR_CHECK, args.check_memory.word());
+                // The report says what was found.
+                if std::env::var_os(EMULATOR_LOG).is_none() {
+                    std::env::set_var(EMULATOR_LOG, "off");
+                }
+            }
             hip_loader::Runtime::open(library)?
         }
     })
