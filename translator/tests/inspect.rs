@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use codeobject::bundle::{Bundle, Compression, compress};
+use hipify_candle::toolchain::Toolchain;
 use serde_json::{Value, json};
 
 const BEFORE: &str = "#include \"common.cuh\"\n\
@@ -250,6 +251,40 @@ fn bundles_are_found_wherever_they_are() {
         (&wide["name"], &wide["mix"]),
         (&json!("wide"), &Value::Null)
     );
+}
+
+/// What hipcc puts into a host program: section `.hip_fatbin`, plain or compressed.
+#[test]
+fn objects_of_hipcc_hold_a_bundle() {
+    let builds = Builds::get();
+    let source = builds.path("program.hip");
+    let text = "#include <hip/hip_runtime.h>\n\
+        __global__ void twice(float *x) { x[threadIdx.x] *= 2.0f; }\n\
+        void launch(float *x) { twice<<<1, 64>>>(x); }\n";
+    fs::write(&source, text).expect("a source");
+    let toolchain = Toolchain::find().expect("a toolchain");
+    for (flag, form) in [
+        ("--no-offload-compress", "bundle"),
+        ("--offload-compress", "compressed_bundle"),
+    ] {
+        let object = builds.path(&format!("{form}.o"));
+        let output = Command::new(&toolchain.hipcc)
+            .args(["-c", "--offload-arch=gfx1100", flag])
+            .arg(&source)
+            .arg("-o")
+            .arg(&object)
+            .envs(toolchain.environment())
+            .output()
+            .expect("hipcc runs");
+        assert!(output.status.success(), "{output:?}");
+        let report = inspect_json(&["--kernel", "*twice*"], &[&object]);
+        let images = report["files"][0]["images"].as_array().expect("images");
+        assert_eq!(images.len(), 1, "{report}");
+        assert_eq!(images[0]["form"], form);
+        let twice = kernel(&report["files"][0], "gfx1100", "_Z5twicePf");
+        assert_eq!(twice["args"][0]["kind"], "global_buffer");
+        assert_eq!(twice["mix"]["classes"]["global_store"], 1);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Fuzzing: mutated CUDA text must be cut into tokens without losing a byte and be translated or refused, within bounds
 //! of time and memory.
 //!
-//!     cargo test -p hipify-candle --test fuzz_lex -- --seconds 3600 --seed 7 --corpus target/kernels-cuda/*/src
+//!     cargo test -p hipify-candle --test fuzz_lex -- --seconds 3600 --seed 7 --corpus target/kernels-cuda/candle-kernels-0.11.1/src
 //!
 //! Without `--seconds` a fixed number of cases runs. Seed and corpus decide every case; a failure prints the seed, the
 //! case and the file that its input was written to. `--case N` runs one case alone, `--corpus DIR` adds a folder's files.
