@@ -718,13 +718,22 @@ impl Lexer<'_> {
         } else {
             b'"'
         };
-        let rest = &self.bytes[self.at + 1..];
-        let end = rest.iter().position(|&b| b == close || b == b'\n')?;
-        if rest[end] != close {
-            return None;
+        let mut flags = Flags::default();
+        let mut at = self.at + 1;
+        loop {
+            if let Some(after) = splice_at(self.bytes, at) {
+                flags.spliced = true;
+                at = after;
+                continue;
+            }
+            match self.bytes.get(at)? {
+                b'\n' => return None,
+                byte if *byte == close => break,
+                _ => at += 1,
+            }
         }
-        self.at += end + 2;
-        Some((Kind::HeaderName, Flags::default()))
+        self.at = at + 1;
+        Some((Kind::HeaderName, flags))
     }
 
     /// The text of `#error`: up to a comment or the end of the line.

@@ -387,6 +387,16 @@ impl<'a, 'f, 't, 'r> Pass<'a, 'f, 't, 'r> {
         (self.edits.finish(), self.reports.finish())
     }
 
+    /// Replaces a token that splices may cut. They stay behind it, without a blank: in a `#define` that would make another
+    /// macro of `NAME(x)`.
+    fn put(&mut self, span: Range<u32>, text: impl Into<String>, cause: Cause) {
+        let mut text = text.into();
+        for _ in 0..self.text(&span).matches('\n').count() {
+            text.push_str("\\\n");
+        }
+        self.edits.push(span, text, cause);
+    }
+
     /// The bytes from the start of one token to the end of another.
     fn span(&self, first: u32, last: u32) -> Range<u32> {
         self.file.lexed.token(first).start..self.file.lexed.token(last).end

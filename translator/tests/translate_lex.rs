@@ -201,6 +201,18 @@ fn directives_hold_their_tokens() {
 }
 
 #[test]
+fn header_names_may_be_spliced() {
+    check(
+        "#include \"a\\\n.h\"\n",
+        &[
+            (Kind::Hash, "#"),
+            (Kind::Ident, "include"),
+            (Kind::HeaderName, "\"a.h\""),
+        ],
+    );
+}
+
+#[test]
 fn what_never_ends_is_marked() {
     for text in ["/* a", "\"a", "R\"(a", "'a"] {
         let lexed = lex(text).expect("short text");

@@ -92,14 +92,13 @@ impl super::Pass<'_, '_, '_, '_> {
             .strip_prefix("defined(")
             .and_then(|rest| rest.strip_suffix(')'))
         {
-            self.edits.push(span, inner, Cause::Guard);
+            self.put(span, inner, Cause::Guard);
             return;
         }
         let plain = if word.starts_with("el") { "elif" } else { "if" };
-        self.edits.push(self.span(name, name), plain, Cause::Guard);
+        self.put(self.span(name, name), plain, Cause::Guard);
         let sign = if negated { "!" } else { "" };
-        self.edits
-            .push(span, format!("{sign}{answer}"), Cause::Guard);
+        self.put(span, format!("{sign}{answer}"), Cause::Guard);
     }
 
     /// What is asked of the subject at `at`.

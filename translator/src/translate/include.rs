@@ -5,21 +5,26 @@ use crate::lex::{Directive, Kind};
 use crate::rules::HeaderAction;
 
 use super::edit::Cause;
+use super::keep_lines;
 use super::tree::output_path;
 
 impl super::Pass<'_, '_, '_, '_> {
     /// Deals with one `#include`. False if it names its header by a macro.
     pub(super) fn include(&mut self, directive: &Directive) -> bool {
-        let Some(&operand) = self.file.lexed.operands(directive).first() else {
+        let operands = self.file.lexed.operands(directive);
+        let (Some(&operand), Some(&last)) = (operands.first(), operands.last()) else {
             return true;
         };
         if self.file.kind(operand) != Kind::HeaderName {
             return false;
         }
         if self.header(operand) {
-            let header = self.file.raw(operand);
-            let line = self.span(directive.tokens.start, operand);
-            let text = format!("// HIP needs no {}", &header[1..header.len() - 1]);
+            let header = self.file.spelling(operand);
+            // What else stands on the line is ignored by compilers, and must not become code.
+            let line = self.span(directive.tokens.start, last);
+            // A comment that ends by itself: behind the header another one may begin that goes on for lines.
+            let text = format!("/* HIP needs no {} */", &header[1..header.len() - 1]);
+            let text = keep_lines(text, self.text(&line), false);
             self.edits.push(line, text, Cause::Header);
         }
         true
@@ -27,23 +32,20 @@ impl super::Pass<'_, '_, '_, '_> {
 
     /// Deals with the header named by a token of a directive; true if nothing needs to be included instead.
     pub(super) fn header(&mut self, operand: u32) -> bool {
-        let raw = self.file.raw(operand);
-        let quoted = raw.starts_with('"');
-        let header = &raw[1..raw.len() - 1];
+        let spelling = self.file.spelling(operand);
+        let quoted = spelling.starts_with('"');
+        let header = &spelling[1..spelling.len() - 1];
         let span = self.span(operand, operand);
         if quoted && self.facts.included(self.index, header).is_some() {
             let output = output_path(header);
             if output != header {
-                self.edits
-                    .push(span, format!("\"{output}\""), Cause::Header);
+                self.put(span, format!("\"{output}\""), Cause::Header);
             }
             return false;
         }
         match self.rules.header(header) {
             Some(HeaderAction::Keep) => {}
-            Some(HeaderAction::Replace(to)) => {
-                self.edits.push(span, format!("<{to}>"), Cause::Header)
-            }
+            Some(HeaderAction::Replace(to)) => self.put(span, format!("<{to}>"), Cause::Header),
             Some(HeaderAction::Drop) => return true,
             Some(HeaderAction::Refuse { reason, help }) => {
                 self.reports

@@ -10,6 +10,20 @@ use crate::diagnostic::Code;
 use crate::lex::Kind;
 use crate::rules::overlap;
 
+/// What stands between `__global__` and the parameters of no kernel that wants a bound.
+const ENDS: &[&str] = &[
+    ";",
+    "{",
+    "}",
+    "[",
+    "]",
+    "=",
+    ".",
+    "->",
+    "extern",
+    "__launch_bounds__",
+];
+
 impl Pass<'_, '_, '_, '_> {
     /// Gives bounds to the kernels that a stream declares.
     pub(super) fn kernels(&mut self, stream: &[u32], in_directive: bool) {
@@ -23,9 +37,10 @@ impl Pass<'_, '_, '_, '_> {
                 continue;
             }
             let rest = stream.iter().skip(at + 3).map(|t| self.file.raw(*t));
-            // A kernel that has its own bound (`__launch_bounds__(n)`) keeps it.
+            // A kernel that has its own bound (`__launch_bounds__(n)`) keeps it. Anything that stands in no declaration
+            // means that this is none.
             let Some(open) = rest
-                .take_while(|raw| !matches!(*raw, ";" | "{" | "__launch_bounds__"))
+                .take_while(|raw| !ENDS.contains(raw))
                 .position(|raw| raw == "(")
                 .map(|distance| at + 3 + distance)
             else {
@@ -86,7 +101,7 @@ impl Pass<'_, '_, '_, '_> {
             if let Some(text) = launch.tile(&word) {
                 let span = self.span(token, token);
                 self.claimed[token as usize] = true;
-                self.edits.push(span, text, Cause::Launch);
+                self.put(span, text, Cause::Launch);
             }
         }
     }

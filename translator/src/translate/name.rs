@@ -78,13 +78,7 @@ impl<'r> super::Pass<'_, '_, '_, 'r> {
         match &rule.action {
             Action::Rename(to) => {
                 let span = self.span(index, index);
-                let raw = self.file.raw(index);
-                let mut text = to.to_string();
-                // A name cut by a splice keeps its newline behind it.
-                for _ in 0..raw.bytes().filter(|b| *b == b'\n').count() {
-                    text.push_str("\\\n");
-                }
-                self.edits.push(span, text, Cause::Name(rule.kind));
+                self.put(span, to.to_string(), Cause::Name(rule.kind));
             }
             Action::Refuse { reason, help } => {
                 self.reports
@@ -134,7 +128,7 @@ impl<'r> super::Pass<'_, '_, '_, 'r> {
     fn subject_value(&mut self, index: u32, name: &str) {
         let span = self.span(index, index);
         if let Some(row) = self.rules.guards().find(name, GuardOp::Value, 0) {
-            self.edits.push(span, row.ask.clone(), Cause::Guard);
+            self.put(span, row.ask.clone(), Cause::Guard);
             return;
         }
         self.reports.error(Code::GuardForm, name, span, || {

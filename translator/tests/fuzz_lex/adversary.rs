@@ -101,6 +101,7 @@ pub fn attempts() -> Vec<Attempt> {
         ("templates", times("template <class T> struct A<")),
         ("namespaces", nested("namespace n {", "", "}")),
         ("paths", times("cuda::std::")),
+        ("kernels without an end", times("extern \"C\" __global__ ")),
         ("launches", times("k<<<1, 1>>>(a); ")),
         (
             "asm",
