@@ -6,6 +6,7 @@
 
 use super::Pass;
 use super::edit::Cause;
+use super::facts::Verdict;
 use crate::diagnostic::Code;
 use crate::lex::Kind;
 use crate::rules::overlap;
@@ -50,7 +51,15 @@ impl Pass<'_, '_, '_, '_> {
             while first >= at + 5 && raw(first - 1) == "##" {
                 first -= 2;
             }
-            if first > at + 2 && self.file.kind(stream[first]) == Kind::Ident {
+            // Nor is a function of CUDA's a kernel, whatever stands before it.
+            let is_own = |token: &u32| {
+                let info = self.file.info(&self.file.spelling(*token), self.rules);
+                matches!(info.verdict, Verdict::Plain | Verdict::Unknown)
+            };
+            if first > at + 2
+                && self.file.kind(stream[first]) == Kind::Ident
+                && stream[first..open].iter().all(is_own)
+            {
                 found.push((first, open));
             }
         }
