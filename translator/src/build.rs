@@ -191,21 +191,20 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// A builder for the sources in `tree`. `guards` are those of the rules that translated them.
-    ///
-    /// # Errors
-    /// [`BuildError::Toolchain`] if the compiler can't be run.
+    /// A builder for the sources in `tree`. `version` is what the toolchain's compiler says it is, `guards` are those of
+    /// the rules that translated the sources.
+    #[must_use]
     pub fn new(
         toolchain: Toolchain,
+        version: CompilerVersion,
         cache: &'a Cache,
         tree: SourceTree,
         archs: &'a Architectures,
         guards: &'a Guards,
         flags: Flags,
-    ) -> Result<Self, BuildError> {
-        let version = toolchain.compiler_version()?;
+    ) -> Self {
         let processors = OnceLock::new();
-        Ok(Builder {
+        Builder {
             toolchain,
             version,
             cache,
@@ -216,7 +215,7 @@ impl<'a> Builder<'a> {
             flags,
             launcher: None,
             processors,
-        })
+        }
     }
 
     /// Shows CUDA lines when the compiler finds errors: in files that it names `label/...`, which are those below

@@ -18,7 +18,7 @@ use crate::fixes::{Fixes, FixesError};
 use crate::lock::{Lock, LockError};
 use crate::modules::{Modules, ModulesError};
 use crate::rules::{Rules, RulesError};
-use crate::toolchain::Toolchain;
+use crate::toolchain::{CompilerVersion, Toolchain};
 use crate::translate::{TranslateError, Tree, TreeError, TreeTranslation, translate_tree};
 use crate::workdir::WorkDir;
 
@@ -273,6 +273,21 @@ impl Pipeline {
         toolchain: Toolchain,
         prepared: &Prepared,
     ) -> Result<Builder<'_>, PipelineError> {
+        let version = toolchain.compiler_version().map_err(BuildError::from)?;
+        self.builder_for(toolchain, version, prepared)
+    }
+
+    /// [`Self::builder`] for a compiler whose version is known: asking it takes about as long as all else that is done
+    /// when there is nothing to do, and can be done meanwhile.
+    ///
+    /// # Errors
+    /// [`PipelineError`] if the device header can't be laid out.
+    pub fn builder_for(
+        &self,
+        toolchain: Toolchain,
+        version: CompilerVersion,
+        prepared: &Prepared,
+    ) -> Result<Builder<'_>, PipelineError> {
         let include = device_header::folder(&self.work)?;
         // hipcc is started in this folder and told of files below others.
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -280,12 +295,13 @@ impl Pipeline {
         let guards = self.rules.guards();
         let builder = Builder::new(
             toolchain,
+            version,
             &self.cache,
             tree,
             &self.archs,
             guards,
             self.flags.clone(),
-        )?;
+        );
         Ok(match (&prepared.cuda, &prepared.translation) {
             (Some(cuda), Some(translation)) => {
                 builder.cuda_sources(translation.origin.label.clone(), cuda)

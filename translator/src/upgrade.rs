@@ -42,7 +42,13 @@ impl Inventory {
                 .constructs
                 .insert(module.clone(), messages.collect());
         }
-        let jobs = prepared.jobs(std::slice::from_ref(target));
+        // What has no translation may still get through the preprocessor, which is enough to see its kernels.
+        let mut jobs = prepared.jobs(std::slice::from_ref(target));
+        jobs.extend(prepared.untranslated.iter().map(|module| Job {
+            module: module.clone(),
+            unit: format!("{module}.hip").into(),
+            target: target.clone(),
+        }));
         let read: Vec<_> = jobs
             .par_iter()
             .with_max_len(1)

@@ -107,10 +107,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         translated: args.translated.clone(),
         into: scratch.as_ref().map(|folder| folder.path().to_owned()),
     };
-    let prepared = pipeline.prepare(&sources, &args.modules)?;
+    let (prepared, version) = rayon::join(
+        || pipeline.prepare(&sources, &args.modules),
+        || toolchain.compiler_version(),
+    );
+    let prepared = prepared?;
     print_untranslated(&prepared, global.format)?;
     let builder = pipeline
-        .builder(toolchain, &prepared)?
+        .builder_for(toolchain, version?, &prepared)?
         .launcher(args.launcher.clone());
 
     let named = |target: &TargetId| args.archs.contains(&target.to_string());

@@ -65,6 +65,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 
     let modules = Modules::from_config(&config)?;
     let stopped = blocked(&modules, &prepared);
+    let reasons: BTreeSet<&String> = stopped
+        .iter()
+        .filter_map(|module| new.constructs.get(module))
+        .flatten()
+        .collect();
     let moved = match work.checkout() {
         Some(checkout) if !args.dry_run && stopped.is_empty() && from != args.version => {
             let mut prepared = prepared;
@@ -77,9 +82,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     match global.format {
         Format::Json => println!(
             "{}",
-            json!({ "from": from, "to": args.version, "changes": changes, "blocked": stopped, "moved": moved })
+            json!({ "from": from, "to": args.version, "changes": changes, "blocked": stopped, "because": reasons, "moved": moved })
         ),
-        Format::Human | Format::Html => print(&changes, &from, &args.version, &stopped, moved)?,
+        Format::Human | Format::Html => {
+            print(&changes, [&from, &args.version], &stopped, &reasons, moved)?
+        }
     }
     Ok(if stopped.is_empty() {
         Outcome::Fine
@@ -129,9 +136,9 @@ fn move_pin(
 
 fn print(
     changes: &Changes,
-    from: &str,
-    to: &str,
+    [from, to]: [&str; 2],
     stopped: &[String],
+    reasons: &BTreeSet<&String>,
     moved: bool,
 ) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
@@ -167,11 +174,14 @@ fn print(
         writeln!(out, "kernels of {module} can't be told: {reason}")?;
     }
     if !stopped.is_empty() {
-        let stopped = stopped.join(", ");
         writeln!(
             out,
-            "nothing was changed: no translation of {stopped}; add rules, see config/README.md"
+            "nothing was changed: {} can't be translated; add rules (config/README.md) for",
+            stopped.join(", ")
         )?;
+        for reason in reasons {
+            writeln!(out, "  {reason}")?;
+        }
     } else if moved {
         writeln!(
             out,
