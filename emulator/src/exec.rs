@@ -4,6 +4,7 @@
 //! [`crate::launch`]). This module knows how control moves, and nothing of what single instructions do.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::check::{self, Check, Watch};
 use crate::fault::FaultKind;
@@ -26,6 +27,8 @@ pub enum Flow {
     Wait,
     /// The wave may let others run: it waits for something that they do.
     Yield,
+    /// As `Yield`, and then the instruction executes again.
+    Again,
     /// The wave has ended.
     End,
     /// The launch has failed; [`Cx::fault`] says why.
@@ -67,6 +70,33 @@ pub struct Shared<'l> {
     pub count: bool,
     /// The memory checker, if it is on.
     pub check: Option<&'l Check>,
+    /// The barrier of all work-groups, in a cooperative launch.
+    pub grid: Option<GridBarrier>,
+}
+
+/// The barrier of all work-groups of a cooperative launch, through which one wave of each goes (`ds_gws_barrier`).
+#[derive(Debug, Default)]
+pub struct GridBarrier {
+    arrived: AtomicU32,
+    phase: AtomicU32,
+}
+
+impl GridBarrier {
+    /// A wave that has `arrived` (in the phase that this said then) or not yet: whether it may go on, and otherwise the
+    /// phase that it waits in. `groups` is how many come.
+    pub fn pass(&self, arrived: Option<u32>, groups: u32) -> Option<u32> {
+        let phase = self.phase.load(Ordering::Acquire);
+        match arrived {
+            Some(before) if before != phase => None,
+            Some(_) => Some(phase),
+            None if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 < groups => Some(phase),
+            None => {
+                self.arrived.store(0, Ordering::Relaxed);
+                self.phase.store(phase.wrapping_add(1), Ordering::Release);
+                None
+            }
+        }
+    }
 }
 
 /// Address ranges found accessible lately, by call site: (first address, end).
@@ -182,50 +212,78 @@ pub struct Stopped {
 }
 
 impl Worker {
-    /// Runs the work-group whose waves were set up in `waves[..count]`.
+    /// Starts the work-group whose waves were set up in `waves[..count]`.
+    pub fn start_group(&mut self, count: usize) {
+        self.group.live = count as u32;
+        self.group.arrived = 0;
+        self.group.phase = 0;
+    }
+
+    /// Whether waves of the work-group have not ended.
+    pub fn is_live(&self) -> bool {
+        self.group.live > 0
+    }
+
+    /// Runs the work-group in `waves[..count]` to its end.
     ///
     /// # Errors
     /// The first wave that stopped the launch.
     pub fn run_group(&mut self, shared: &Shared<'_>, count: usize) -> Result<(), Stopped> {
-        self.group.live = count as u32;
-        self.group.arrived = 0;
-        self.group.phase = 0;
-        while self.group.live > 0 {
-            let mut progress = false;
-            for index in 0..count {
-                let wave = &mut self.waves[index];
-                match wave.status {
-                    Status::Ended => continue,
-                    Status::Waiting
-                        if wave
-                            .signalled
-                            .is_some_and(|phase| phase >= self.group.phase) =>
-                    {
-                        continue;
-                    }
-                    _ => {}
-                }
-                if wave.status == Status::Waiting {
-                    wave.pass_barrier();
-                }
-                progress = true;
-                match shared.count || shared.check.is_some() {
-                    false => self.run_wave::<false>(shared, index)?,
-                    true => self.run_wave::<true>(shared, index)?,
-                }
-            }
-            if !progress {
-                // Every wave that has not ended has to be at the barrier for this, and then the barrier completes;
-                // only a barrier that was waited for without a signal gets here.
-                let wave = &self.waves[0];
-                return Err(Stopped {
-                    failure: Box::new((FaultKind::Deadlock, None)),
-                    address: wave.function,
-                    wave: 0,
-                });
+        self.start_group(count);
+        while self.is_live() {
+            if !self.pass(shared, count)? {
+                return Err(self.deadlock());
             }
         }
         Ok(())
+    }
+
+    /// Gives every wave in `waves[..count]` that can run a turn. Returns whether any got further.
+    ///
+    /// # Errors
+    /// The first wave that stopped the launch.
+    pub fn pass(&mut self, shared: &Shared<'_>, count: usize) -> Result<bool, Stopped> {
+        let mut progress = false;
+        for index in 0..count {
+            let wave = &mut self.waves[index];
+            match wave.status {
+                Status::Ended => continue,
+                Status::Waiting
+                    if wave
+                        .signalled
+                        .is_some_and(|phase| phase >= self.group.phase) =>
+                {
+                    continue;
+                }
+                _ => {}
+            }
+            if wave.status == Status::Waiting {
+                wave.pass_barrier();
+            }
+            let before = (self.executed, wave.at_grid_barrier);
+            match shared.count || shared.check.is_some() {
+                false => self.run_wave::<false>(shared, index)?,
+                true => self.run_wave::<true>(shared, index)?,
+            }
+            // A wave that only asked again whether the grid's barrier is complete got no further.
+            let asked_again = self.executed == before.0 + 1
+                && before.1.is_some()
+                && self.waves[index].at_grid_barrier == before.1;
+            progress |= !asked_again;
+        }
+        Ok(progress)
+    }
+
+    /// No wave can go on. Every wave that has not ended has to be at the work-group's barrier to get there, and then the
+    /// barrier completes; so they wait for the grid, or for a barrier without having signalled.
+    pub fn deadlock(&self) -> Stopped {
+        let waiting = self.waves.iter().find(|wave| wave.status != Status::Ended);
+        let wave = waiting.unwrap_or(&self.waves[0]);
+        Stopped {
+            failure: Box::new((FaultKind::Deadlock, None)),
+            address: wave.function,
+            wave: wave.index,
+        }
     }
 
     /// Runs a wave until it waits, ends or had its slice. `OBSERVED` says that instructions are counted or checked.
@@ -305,6 +363,7 @@ impl Worker {
                     cx.w.pc = pc + 1;
                     break Ok(());
                 }
+                Flow::Again => break Ok(()),
                 Flow::End => {
                     cx.w.status = Status::Ended;
                     let phase = cx.group.phase;

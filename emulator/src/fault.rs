@@ -96,8 +96,11 @@ pub enum FaultKind {
         id: u32,
     },
     /// All waves wait.
-    #[error("the waves of the work-group never meet at a barrier")]
+    #[error("the waves never meet at a barrier: all that have not ended wait")]
     Deadlock,
+    /// A barrier of the grid in a launch whose work-groups do not run at a time.
+    #[error("a barrier of the whole grid, but the kernel was not launched as a cooperative one")]
+    NotCooperative,
 }
 
 /// A launch that was stopped.

@@ -4,7 +4,7 @@
 //! hidden arguments those of its tables for code object versions 4 to 6. Work-groups run in parallel on rayon's pool; the
 //! first fault (of the lowest-numbered block among those that were running) stops the launch.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use codeobject::{ArgKind, HiddenArg, Kernel};
@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::arch::Arch;
 use crate::check::{self, Check, Report, Shape, Watch};
-use crate::exec::{Counts, Shared, Stopped, Worker};
+use crate::exec::{Counts, GridBarrier, Shared, Stopped, Worker};
 use crate::fault::{Fault, FaultKind};
 use crate::float::Mode;
 use crate::isa::code::{Code, Extent};
@@ -62,6 +62,8 @@ pub struct Launch<'l> {
     pub memory: &'l Memory,
     /// The device's architecture.
     pub arch: &'l Arch,
+    /// All blocks run at a time, in turns: they may wait for each other.
+    pub cooperative: bool,
     /// Count executed instructions by class.
     pub count: bool,
     /// Check what the kernel does with memory.
@@ -83,6 +85,15 @@ impl LaunchStats {
     /// The executed instructions of a class, if they were counted.
     pub fn class(&self, class: Class) -> u64 {
         self.classes[class as usize]
+    }
+
+    /// Adds what a worker executed, in so many waves.
+    fn add(&mut self, worker: &Worker, waves: u64) {
+        self.waves += waves;
+        self.instructions += worker.executed;
+        for (sum, count) in self.classes.iter_mut().zip(worker.counts) {
+            *sum += count;
+        }
     }
 }
 
@@ -253,9 +264,13 @@ pub fn launch(launch: &Launch<'_>) -> Ended {
         ],
         count: launch.count,
         check: check.as_ref(),
+        grid: launch.cooperative.then(GridBarrier::default),
     };
     let _in_flight = launch.memory.in_flight();
-    let outcome = plan.run(&shared);
+    let outcome = match launch.cooperative {
+        true => plan.run_together(&shared),
+        false => plan.run(&shared),
+    };
     let text = |address| code.text(address, plan.halves);
     let reports = check.map(|check| check.reports(&kernel.name, launch.module, text));
     Ended {
@@ -271,15 +286,13 @@ impl Plan<'_> {
             .iter()
             .map(|&count| count as usize)
             .product::<usize>();
-        let waves = AtomicU64::new(0);
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
         let fault: Mutex<Option<(usize, Fault)>> = Mutex::new(None);
         let stats = Mutex::new(LaunchStats::default());
         let workers = rayon::current_num_threads().min(total);
         (0..workers).into_par_iter().for_each(|_| {
-            let mut worker = Worker::default();
-            worker.watch = shared.check.map(|_| Box::<Watch>::default());
+            let mut worker = self.worker(shared);
             let mut count = 0;
             while !stop.load(Ordering::Relaxed) {
                 let index = next.fetch_add(1, Ordering::Relaxed);
@@ -287,12 +300,7 @@ impl Plan<'_> {
                     break;
                 }
                 let block = self.block(index);
-                let waves = self.set_up(&mut worker, block);
-                count += waves as u64;
-                if let Some(watch) = &mut worker.watch {
-                    let scratch = self.scratch * (LANES * self.halves) as u64;
-                    watch.start(index as u32, waves as u32, self.lds as u64, scratch);
-                }
+                count += self.set_up(&mut worker, index) as u64;
                 if let Err(stopped) = worker.run_group(shared, self.waves_per_block(block)) {
                     stop.store(true, Ordering::Relaxed);
                     let found = self.fault(shared, block, &stopped);
@@ -302,19 +310,62 @@ impl Plan<'_> {
                     }
                 }
             }
-            waves.fetch_add(count, Ordering::Relaxed);
             let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
-            stats.instructions += worker.executed;
-            for (sum, count) in stats.classes.iter_mut().zip(worker.counts) {
-                *sum += count;
-            }
+            stats.add(&worker, count);
         });
         if let Some((_, fault)) = fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(Box::new(fault));
         }
-        let mut stats = stats.into_inner().unwrap_or_else(PoisonError::into_inner);
-        stats.waves = waves.into_inner();
+        Ok(stats.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs all blocks at a time: each in its turn, wave by wave, on this thread.
+    fn run_together(&self, shared: &Shared<'_>) -> Result<LaunchStats, Box<Fault>> {
+        let total = self
+            .blocks
+            .iter()
+            .map(|&count| count as usize)
+            .product::<usize>();
+        let mut workers: Vec<(Worker, usize)> = (0..total)
+            .map(|index| {
+                let mut worker = self.worker(shared);
+                let waves = self.set_up(&mut worker, index);
+                worker.start_group(waves);
+                (worker, waves)
+            })
+            .collect();
+        let fault = |index: usize, stopped: Stopped| {
+            Box::new(self.fault(shared, self.block(index), &stopped))
+        };
+        loop {
+            let mut progress = false;
+            let mut waiting = None;
+            for (index, (worker, waves)) in workers.iter_mut().enumerate() {
+                if worker.is_live() {
+                    waiting = waiting.or(Some(index));
+                    let passed = worker.pass(shared, *waves);
+                    progress |= passed.map_err(|stopped| fault(index, stopped))?;
+                }
+            }
+            match waiting {
+                None => break,
+                Some(index) if !progress => {
+                    return Err(fault(index, workers[index].0.deadlock()));
+                }
+                Some(_) => {}
+            }
+        }
+        let mut stats = LaunchStats::default();
+        for (worker, waves) in &workers {
+            stats.add(worker, *waves as u64);
+        }
         Ok(stats)
+    }
+
+    fn worker(&self, shared: &Shared<'_>) -> Worker {
+        let mut worker = Worker::default();
+        worker.watch = shared.check.map(|_| Box::<Watch>::default());
+        worker
     }
 
     /// The block with this number, x fastest.
@@ -340,9 +391,14 @@ impl Plan<'_> {
         (threads as usize).div_ceil(LANES * self.halves)
     }
 
-    /// Makes the waves of a block; returns how many.
-    fn set_up(&self, worker: &mut Worker, block: [u32; 3]) -> usize {
+    /// Makes the waves of the block with this number; returns how many.
+    fn set_up(&self, worker: &mut Worker, index: usize) -> usize {
+        let block = self.block(index);
         let count = self.waves_per_block(block);
+        if let Some(watch) = &mut worker.watch {
+            let scratch = self.scratch * (LANES * self.halves) as u64;
+            watch.start(index as u32, count as u32, self.lds as u64, scratch);
+        }
         worker.group.lds.reset(self.lds);
         worker.group.block = block;
         if worker.waves.len() < count {

@@ -73,6 +73,8 @@ pub struct Wave {
     pub signalled: Option<u64>,
     /// Barriers that it has passed.
     pub barriers: u32,
+    /// The phase of the grid's barrier that it waits in.
+    pub at_grid_barrier: Option<u32>,
     /// Scratch memory: `scratch_size` bytes a lane, lane after lane.
     pub scratch: Buffer,
     /// Bytes of scratch a lane.
@@ -95,6 +97,7 @@ impl Default for Wave {
             status: Status::Ready,
             signalled: None,
             barriers: 0,
+            at_grid_barrier: None,
             scratch: Buffer::default(),
             scratch_size: 0,
             index: 0,
@@ -124,6 +127,7 @@ impl Wave {
         self.status = Status::Ready;
         self.signalled = None;
         self.barriers = 0;
+        self.at_grid_barrier = None;
     }
 
     /// Goes on behind the barrier that it signalled.

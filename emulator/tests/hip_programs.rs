@@ -109,6 +109,7 @@ programs! {
     devices
     dynamic_lds
     graphs
+    grid_sync
     matmul
     printf
     reduction

@@ -87,6 +87,27 @@ pub fn operations(text: &str) -> impl Iterator<Item = (&str, Vec<&str>, &str)> {
     })
 }
 
+/// Whether an operation reads its result's register, which its text names once.
+pub fn accumulates(mnemonic: &str) -> bool {
+    let prefixes = [
+        "v_fmac",
+        "v_mac",
+        "v_pk_fmac",
+        "v_dual_fmac",
+        "s_fmac",
+        "s_cmov",
+    ];
+    let dot = |name: &str| {
+        let digits = name.trim_start_matches(|c: char| c.is_ascii_digit());
+        digits.starts_with("c_")
+    };
+    prefixes.iter().any(|prefix| mnemonic.starts_with(prefix))
+        || mnemonic.strip_prefix("v_dot").is_some_and(dot)
+        || mnemonic
+            .strip_prefix("v_dual_dot")
+            .is_some_and(|name| name.contains("acc"))
+}
+
 fn touch(text: &str, register: Register) -> Touch {
     let mut overwrites = false;
     for (mnemonic, operands, _) in operations(text) {
@@ -123,10 +144,7 @@ fn touch_one(mnemonic: &str, operands: &[&str], register: Register) -> Touch {
     let no_result = ["s_cmp", "s_bitcmp", "v_cmpx", "s_setreg", "s_waitcnt"]
         .iter()
         .any(|prefix| mnemonic.starts_with(prefix));
-    let accumulates = ["v_fmac", "v_mac", "v_pk_fmac", "v_dot", "s_fmac", "s_cmov"]
-        .iter()
-        .any(|prefix| mnemonic.starts_with(prefix));
-    let first_is_read = no_result || accumulates || mnemonic.contains("atomic");
+    let first_is_read = no_result || accumulates(mnemonic) || mnemonic.contains("atomic");
     let read = match first_is_read {
         true => operands,
         false => &operands[1..],
@@ -203,6 +221,8 @@ mod tests {
             ("v_add_f32_e32 v3, v2, v1", Touch::Overwrites),
             ("v_add_f32_e32 v3, v30, v13", Touch::Overwrites),
             ("v_fmac_f32_e32 v3, v2, v1", Touch::Uses),
+            ("v_dot4_i32_iu8 v3, v1, v2, 0", Touch::Overwrites),
+            ("v_dot4c_i32_i8_e32 v3, v1, v2", Touch::Uses),
             ("v_add_f32_e32 v1, s3, v2", Touch::Not),
             ("global_load_b128 v[0:3], v[8:9], off", Touch::Overwrites),
             ("global_load_b32 v1, v3, s[2:3] offset:4", Touch::Uses),

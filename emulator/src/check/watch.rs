@@ -199,7 +199,7 @@ pub fn vector(
     let inst = current(cx);
     tainted_operands(cx, inst, space, half, mask, access);
     if access == Access::Atomic && space == Space::Global {
-        synchronizes(cx);
+        synchronized(cx);
     }
     let mut stretches = [Span { start: 0, end: 0 }; LANES];
     let count = match space {
@@ -275,7 +275,8 @@ fn tainted_operands(
         return;
     }
     let mut used = None;
-    if inst.src[0].kind == Kind::Vector {
+    // The first of two accesses may have overwritten the address.
+    if inst.src[0].kind == Kind::Vector && !watch.second {
         let count = if inst.src[0].wide { 2 } else { 1 };
         let first = in_half(half, inst.src[0].reg.into());
         let found = watch.taint.of(cx.w.index, first, count);
@@ -424,7 +425,8 @@ pub fn misaligned_scalar(cx: &mut Cx<'_>, address: u64, size: u64) {
     });
 }
 
-fn synchronizes(cx: &Cx<'_>) {
+/// The wave has passed a barrier of the grid, or executed an atomic operation on global memory.
+pub fn synchronized(cx: &Cx<'_>) {
     if let (Some(check), Some(watch)) = (check(cx), cx.watch.as_deref()) {
         check.synchronizes(watch.group);
     }

@@ -15,6 +15,7 @@ use super::status::{Code, Outcome};
 use crate::check::Mode;
 use crate::fault::{Fault, FaultKind};
 use crate::launch::{Ended, Launch, Services, launch as interpret};
+use crate::memory::{AllocKind, Request};
 
 /// Executes a kernel. The caller keeps the module alive.
 ///
@@ -35,7 +36,12 @@ pub fn launch(launch: &KernelLaunch, device: &Device) -> Outcome {
         true => Some(Hostcall::new(device.index())?),
         false => None,
     };
+    let grid = match launch.cooperative && wants(HiddenArg::MultigridSyncArg) {
+        true => Some(GridSync::new(launch, device.index())?),
+        false => None,
+    };
     let services = Services {
+        multigrid_sync: grid.as_ref().map_or(0, |grid| grid.0),
         hostcall_buffer: hostcall.as_ref().map_or(0, Hostcall::address),
         ..Services::default()
     };
@@ -53,6 +59,7 @@ pub fn launch(launch: &KernelLaunch, device: &Device) -> Outcome {
             services,
             memory: &get().memory,
             arch: &device.arch,
+            cooperative: launch.cooperative,
             count: observe::counts(),
             check: mode != Mode::Off,
         })
@@ -92,5 +99,41 @@ fn code(fault: &Fault, complained: bool) -> Code {
         FaultKind::Memory { .. } | FaultKind::Misaligned { .. } => Code::IllegalAddress,
         FaultKind::Trap { .. } if complained => Code::Assert,
         _ => Code::LaunchFailure,
+    }
+}
+
+/// What kernels synchronise the whole grid with where there is no instruction for it: the device libraries' `mg_info`. The
+/// word at 32 is theirs; the one at 40 is the number of work-groups.
+struct GridSync(u64);
+
+impl GridSync {
+    const SIZE: u64 = 48;
+
+    fn new(launch: &KernelLaunch, device: u32) -> Outcome<Self> {
+        let groups: u32 = [0, 1, 2]
+            .iter()
+            .map(|axis| launch.grid[*axis].div_ceil(launch.block[*axis]))
+            .product();
+        let base = get().memory.allocate(Request {
+            size: Self::SIZE,
+            align: crate::memory::ALIGNMENT,
+            kind: AllocKind::Runtime,
+            device,
+            flags: 0,
+        });
+        let base = base.map_err(|error| Code::OutOfMemory.because(error.to_string()))?;
+        // The number of grids is 1, and it is the first.
+        for (offset, value) in [(12, 1), (40, groups)] {
+            // SAFETY: the allocation has these bytes, zeroed and aligned, and nobody else knows it.
+            unsafe { ((base + offset) as *mut u32).write(value) };
+        }
+        Ok(Self(base))
+    }
+}
+
+impl Drop for GridSync {
+    fn drop(&mut self) {
+        // It can only be gone already if its device was reset.
+        let _ = get().memory.free(self.0);
     }
 }

@@ -120,6 +120,7 @@ pub const SPECIAL: &[(&str, Make)] = &[
     ("s_barrier_signal", barrier_signal),
     ("s_barrier_signal_isfirst", barrier_signal),
     ("s_barrier_wait", |_| Ok(Inst::new(wait, Class::Control))),
+    ("ds_gws_barrier", grid_barrier),
     ("s_barrier_leave", |_| {
         Ok(Inst::new(crate::exec::nothing, Class::Control))
     }),
@@ -467,6 +468,34 @@ fn barrier_signal(build: &Build<'_>) -> Result<Inst, Reason> {
         },
         Class::Control,
     ))
+}
+
+/// `ds_gws_barrier`: waits for one wave of every work-group of the grid. The operand counts the others.
+fn grid_barrier(build: &Build<'_>) -> Result<Inst, Reason> {
+    let mut inst = Inst::new(
+        |cx, inst| {
+            let shared = cx.shared;
+            let Some(grid) = &shared.grid else {
+                return cx.fail(FaultKind::NotCooperative, None);
+            };
+            let lane = cx.w.exec64().trailing_zeros() as usize % cx.w.lanes();
+            let groups = cx.w.lane(lane, inst.src[0].reg).wrapping_add(1);
+            cx.w.at_grid_barrier = grid.pass(cx.w.at_grid_barrier, groups);
+            match cx.w.at_grid_barrier {
+                Some(_) => Flow::Again,
+                None => {
+                    check::synchronized(cx);
+                    Flow::Next
+                }
+            }
+        },
+        Class::Control,
+    );
+    inst.src[0] = build.source(0, Type::B32, 0)?;
+    if inst.src[0].kind != Kind::Vector {
+        return Err("the count of work-groups is no vector register".to_owned());
+    }
+    Ok(inst)
 }
 
 fn trap(build: &Build<'_>) -> Result<Inst, Reason> {
