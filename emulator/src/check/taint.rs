@@ -166,7 +166,7 @@ fn flow((mnemonic, operands, modifiers): (&str, Vec<&str>, &str), text: &str) ->
         let among = |operand: &&str| operand.contains(*part);
         mnemonic.contains(*part) || modifiers.contains(*part) || operands.iter().any(among)
     };
-    let across = ACROSS.iter().any(|part| names(part));
+    let across = ACROSS.iter().any(names);
     let kind = match operands.get(3) {
         _ if across => Kind::Across,
         mask if mnemonic.contains("cndmask") => Kind::Select(mask_register(mask.copied())?),
