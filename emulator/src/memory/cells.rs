@@ -207,7 +207,8 @@ fn read_word(
     party.races(written, bytes, true)
 }
 
-/// The readers of a word, one more included.
+/// The readers of a word, one more included. "Several" is said of bytes alone that several have read: a cell for the bytes of
+/// different waves would have each race with the other's.
 #[inline]
 fn merge_readers(before: u64, mine: u64) -> u64 {
     if (before ^ mine) & !BYTES == 0 {
@@ -217,13 +218,24 @@ fn merge_readers(before: u64, mine: u64) -> u64 {
         return mine;
     }
     if before >> bit::GROUP != mine >> bit::GROUP {
-        return before | mine & BYTES | SEVERAL_GROUPS << bit::GROUP;
+        return several(before, mine, SEVERAL_GROUPS, bit::GROUP, bit::LAUNCH);
     }
     if field(before ^ mine, bit::EPOCH, bit::WAVE) != 0 {
         // Whoever read before the barrier is ordered with all that write behind it.
         return mine;
     }
-    before | mine & BYTES | SEVERAL_WAVES << bit::WAVE
+    several(before, mine, SEVERAL_WAVES, bit::WAVE, bit::GROUP)
+}
+
+/// `mark` in a field of the cell, for the bytes that both have read; the later reader if there is none.
+fn several(before: u64, mine: u64, mark: u64, from: u32, to: u32) -> u64 {
+    if field(before, from, to) == mark {
+        return before;
+    }
+    match before & mine & BYTES {
+        0 => mine,
+        both => before & !BYTES | both | mark << from,
+    }
 }
 
 #[inline]
@@ -396,6 +408,22 @@ mod tests {
             races(&[(a, How::Write, 1, 2), (b, How::Write, 2, 1)], false).len(),
             1
         );
+    }
+
+    #[test]
+    fn readers_of_different_bytes_of_a_word_do_not_race_with_each_other() {
+        for b in [party(0, 1, 0), party(1, 0, 0)] {
+            let a = party(0, 0, 0);
+            let readers = [(a, How::Read, 0, 2), (b, How::Read, 2, 2)];
+            for writer in [(a, How::Write, 0, 2), (b, How::Write, 2, 2)] {
+                assert!(races(&[readers[0], readers[1], writer], false).is_empty());
+            }
+            let both = [(a, How::Read, 0, 3), (b, How::Read, 2, 2)];
+            let writer = (a, How::Write, 2, 1);
+            assert_eq!(races(&[both[0], both[1], writer], false).len(), 1);
+            let writer = (a, How::Write, 0, 2);
+            assert!(races(&[both[0], both[1], writer], false).is_empty());
+        }
     }
 
     #[test]
