@@ -53,7 +53,7 @@ fn fwd_case(device: &HipDevice, rng: &mut ChaCha8Rng) -> String {
     let layout = Layout::contiguous_with_offset(shape.clone(), offset);
     let (out, out_shape) = storage
         .fwd(tensor.shape(), &upload(device, cpu), &layout)
-        .unwrap();
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(out.dtype(), activations, "{what}");
     assert_eq!(
         out_shape.dims()[..shape.rank() - 1],
@@ -195,7 +195,7 @@ fn moe_case(device: &HipDevice, rng: &mut ChaCha8Rng) -> String {
             &upload(device, CpuStorage::U32(padded_ids)),
             &Layout::contiguous_with_offset((tokens, topk), ids_before),
         )
-        .unwrap();
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(shape.dims(), [tokens, topk, rows]);
     assert_eq!(out.dtype(), activations, "{what}");
     let (found, all) = (floats(&out), dense(&tensor));
