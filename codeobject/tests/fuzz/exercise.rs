@@ -3,6 +3,7 @@
 use std::fmt;
 
 use codeobject::bundle::{self, Bundle, EntryId, Writer};
+use codeobject::embedded::{self, Image};
 use codeobject::{CodeObject, Extent, TargetId};
 
 /// What could be read.
@@ -70,12 +71,16 @@ pub fn has_compressed(input: &[u8]) -> bool {
 pub fn all(input: &[u8]) -> Read {
     let mut read = Read::default();
     extent(input);
-    for found in bundle::find(input) {
+    for image in embedded::find(input) {
+        let found = image.found();
         assert_eq!(
             &input[found.offset..found.offset + found.bytes.len()],
             found.bytes
         );
-        read_bundle(found.bytes, &mut read);
+        match image {
+            Image::Bundle(_) => read_bundle(found.bytes, &mut read),
+            Image::CodeObject(_) => assert!(CodeObject::parse(found.bytes).is_ok()),
+        }
     }
     read_bundle(input, &mut read);
     read_code_object(input, &mut read);
