@@ -25,8 +25,13 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Builds a program for all architectures. The linker gets the library under the name that programs ask for.
+/// Builds a program for all architectures.
 fn build(name: &str) -> PathBuf {
+    build_for(name, &ARCHS, &[])
+}
+
+/// Builds a program for some targets. The linker gets the library under the name that programs ask for.
+fn build_for(name: &str, targets: &[&str], more: &[&str]) -> PathBuf {
     let folder = folder();
     let source = read(&folder.join(format!("{name}.hip")));
     // What was built is found again by the source: the shared header is a part of it.
@@ -38,9 +43,13 @@ fn build(name: &str) -> PathBuf {
     let library = library_path();
     let beside = library.parent().expect("a file is in a folder");
     let libraries = format!("-L{}", beside.display());
-    let archs = ARCHS.map(|arch| format!("--offload-arch={arch}"));
-    let mut arguments: Vec<&str> = archs.iter().map(String::as_str).collect();
+    let targets = targets.iter();
+    let targets: Vec<String> = targets
+        .map(|name| format!("--offload-arch={name}"))
+        .collect();
+    let mut arguments: Vec<&str> = targets.iter().map(String::as_str).collect();
     arguments.push(&libraries);
+    arguments.extend(more);
     hipcc(&source, &arguments, name)
 }
 
@@ -132,6 +141,25 @@ fn devices_of_different_architectures_in_one_process() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn code_for_generic_targets_runs_on_the_devices_that_they_cover() {
+    /// Each with a device that is none of `ARCHS`.
+    const COVERED: [(&str, &str); 5] = [
+        ("gfx9-generic", "gfx900"),
+        ("gfx10-1-generic", "gfx1012"),
+        ("gfx10-3-generic", "gfx1032"),
+        ("gfx11-generic", "gfx1103"),
+        ("gfx12-generic", "gfx1200"),
+    ];
+    let targets = COVERED.map(|(generic, _)| generic);
+    let program = build_for("reduction", &targets, &["-mcode-object-version=6"]);
+    let failures: Vec<String> = COVERED
+        .iter()
+        .filter_map(|(_, device)| check("reduction", &program, device).err())
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
