@@ -50,3 +50,25 @@ fn verify_alone_does_what_is_missing() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stdout.contains("kernels pass"), "{ended:?}");
 }
+
+#[test]
+fn the_lock_of_the_checkout_is_what_sources_and_rules_lead_to() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let fetched = run(&["fetch"]);
+    assert_eq!(fetched.code, 0, "{fetched:?}");
+    // No folder of HIP files takes part: what is compared is the lock alone.
+    let none = scratch.path().join("none");
+    let checked = run(&[
+        "translate",
+        "--module",
+        "ptx",
+        "--check",
+        "--out",
+        arg(&none),
+    ]);
+    assert!(
+        checked.code == 0 && checked.stdout.contains("everything is as"),
+        "if the drift is meant, write it down with `hipify-candle translate --update` and `hipify-candle build --update`: \
+         {checked:?}"
+    );
+}
