@@ -22,8 +22,15 @@ const ENDS: &[&str] = &[
     ".",
     "->",
     "extern",
+    "asm",
+    "__asm__",
     "__launch_bounds__",
 ];
+
+/// A string or a character, which no declarator has before its parameters.
+fn is_text(kind: Kind) -> bool {
+    matches!(kind, Kind::Str | Kind::RawStr | Kind::Char)
+}
 
 impl Pass<'_, '_, '_, '_> {
     /// Gives bounds to the kernels that a stream declares.
@@ -37,12 +44,12 @@ impl Pass<'_, '_, '_, '_> {
             if raw(at) != "extern" || raw(at + 1) != "\"C\"" || raw(at + 2) != "__global__" {
                 continue;
             }
-            let rest = stream.iter().skip(at + 3).map(|t| self.file.raw(*t));
+            let rest = stream.iter().skip(at + 3);
             // A kernel that has its own bound (`__launch_bounds__(n)`) keeps it. Anything that stands in no declaration
             // means that this is none.
             let Some(open) = rest
-                .take_while(|raw| !ENDS.contains(raw))
-                .position(|raw| raw == "(")
+                .take_while(|&&t| !ENDS.contains(&self.file.raw(t)) && !is_text(self.file.kind(t)))
+                .position(|t| self.file.raw(*t) == "(")
                 .map(|distance| at + 3 + distance)
             else {
                 continue;
