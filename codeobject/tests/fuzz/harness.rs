@@ -2,7 +2,7 @@
 //! a case that fails. What an input is and what is done with it is known to the fuzzer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,18 +106,25 @@ impl Options {
 }
 
 impl Options {
-    /// The files of the folder with more inputs, in the order of their names; none if no folder was named.
-    pub fn more_inputs(&self) -> std::io::Result<Vec<Vec<u8>>> {
-        let Some(folder) = &self.corpus else {
-            return Ok(Vec::new());
-        };
-        let entries = std::fs::read_dir(folder)?;
-        let paths: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
-        let mut paths = paths?;
-        paths.sort();
-        let files = paths.iter().filter(|path| path.is_file());
-        files.map(std::fs::read).collect()
+    /// `corpus` and the files of the folder with more inputs, in the order of their names. An error is how the process
+    /// ends.
+    pub fn inputs(&self, mut corpus: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, ExitCode> {
+        let more = self.corpus.as_deref().map_or(Ok(Vec::new()), files);
+        corpus.extend(more.map_err(|error| {
+            eprintln!("--corpus: {error}");
+            ExitCode::from(2)
+        })?);
+        Ok(corpus)
     }
+}
+
+fn files(folder: &Path) -> std::io::Result<Vec<Vec<u8>>> {
+    let entries = std::fs::read_dir(folder)?;
+    let paths: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = paths?;
+    paths.sort();
+    let files = paths.iter().filter(|path| path.is_file());
+    files.map(std::fs::read).collect()
 }
 
 /// An input that was thought out to take much memory or time.

@@ -19,23 +19,18 @@ use harness::Options;
 const CASES: u64 = 20_000;
 
 fn main() -> ExitCode {
-    let options = match Options::read("fuzz") {
-        Ok(options) => options,
-        Err(end) => return end,
-    };
-    let mut corpus = mutate::corpus();
-    match options.more_inputs() {
-        Ok(more) => corpus.extend(more),
-        Err(error) => {
-            eprintln!("--corpus: {error}");
-            return ExitCode::from(2);
-        }
-    }
+    run().unwrap_or_else(|end| end)
+}
+
+/// An error is an end before the first case.
+fn run() -> Result<ExitCode, ExitCode> {
+    let options = Options::read("fuzz")?;
+    let corpus = options.inputs(mutate::corpus())?;
     for input in &corpus {
         exercise::all(input);
     }
     if !harness::attempts(adversary::attempts(), exercise::all) {
-        return ExitCode::FAILURE;
+        return Err(ExitCode::FAILURE);
     }
     let mut statistics = exercise::Statistics::default();
     let end = harness::cases(
@@ -49,6 +44,6 @@ fn main() -> ExitCode {
             statistics.add(&read, peak, input.len(), is_compressed);
         },
     );
-    println!("{}", statistics);
-    end
+    println!("{statistics}");
+    Ok(end)
 }

@@ -23,24 +23,19 @@ use harness::Options;
 const CASES: u64 = 3_000;
 
 fn main() -> ExitCode {
-    let options = match Options::read("fuzz_lex") {
-        Ok(options) => options,
-        Err(end) => return end,
-    };
-    let mut corpus = mutate::corpus();
-    match options.more_inputs() {
-        Ok(more) => corpus.extend(more),
-        Err(error) => {
-            eprintln!("--corpus: {error}");
-            return ExitCode::from(2);
-        }
-    }
+    run().unwrap_or_else(|end| end)
+}
+
+/// An error is an end before the first case.
+fn run() -> Result<ExitCode, ExitCode> {
+    let options = Options::read("fuzz_lex")?;
+    let corpus = options.inputs(mutate::corpus())?;
     let translator = Translator::new();
     for input in &corpus {
         translator.all(input);
     }
     if !harness::attempts(adversary::attempts(), |input| translator.all(input)) {
-        return ExitCode::FAILURE;
+        return Err(ExitCode::FAILURE);
     }
     let mut statistics = exercise::Statistics::default();
     let end = harness::cases(
@@ -52,5 +47,5 @@ fn main() -> ExitCode {
         |read, peak, input| statistics.add(&read, peak, input.len()),
     );
     println!("{statistics}");
-    end
+    Ok(end)
 }
