@@ -33,8 +33,8 @@ use rustc_hash::FxHashMap;
 
 pub use report::{Report, sources};
 pub use watch::{
-    Space, Watch, arrived, executed, left, misaligned_scalar, scalar, second_part, synchronized,
-    vector,
+    Accessed, Space, Watch, arrived, executed, left, misaligned_scalar, scalar, second_part,
+    synchronized, vector,
 };
 
 use crate::launch::thread;

@@ -170,17 +170,34 @@ fn place(cx: &Cx<'_>, space: Space, address: u64, len: u64) -> String {
     }
 }
 
-/// Watches an access of the active lanes of a half to memory that they may access.
+/// What the active lanes of a half do with memory that they may access.
+#[derive(Clone, Copy)]
+pub struct Accessed<'a> {
+    /// Where.
+    pub space: Space,
+    /// Which half of the wave.
+    pub half: usize,
+    /// Where in the space, by lane.
+    pub addresses: &'a Addresses,
+    /// The active lanes.
+    pub mask: u32,
+    /// Bytes a lane.
+    pub size: u64,
+    /// What they do.
+    pub access: Access,
+}
+
+/// Watches an access of lanes.
 #[inline(never)]
-pub fn vector(
-    cx: &mut Cx<'_>,
-    space: Space,
-    half: usize,
-    addresses: &Addresses,
-    mask: u32,
-    size: u64,
-    access: Access,
-) {
+pub fn vector(cx: &mut Cx<'_>, accessed: Accessed<'_>) {
+    let Accessed {
+        space,
+        half,
+        addresses,
+        mask,
+        size,
+        access,
+    } = accessed;
     let first_lane = (half * LANES) as u32;
     if size > 1 {
         let odd = (0..LANES).find(|&lane| mask >> lane & 1 == 1 && addresses[lane] & 1 == 1);
@@ -197,7 +214,7 @@ pub fn vector(
         }
     }
     let inst = current(cx);
-    tainted_operands(cx, inst, space, half, mask, access);
+    tainted_operands(cx, inst, accessed);
     if access == Access::Atomic && space == Space::Global {
         synchronized(cx);
     }
@@ -214,9 +231,7 @@ pub fn vector(
             _ => global(cx, *span, size, access, &lane),
         }
     }
-    local(
-        cx, inst, space, half, addresses, mask, size, access, stretches,
-    );
+    local(cx, inst, accessed, stretches);
     if let Some(watch) = cx.watch.as_deref_mut() {
         watch.second = false;
     }
@@ -260,14 +275,14 @@ fn in_half(half: usize, register: usize) -> usize {
 }
 
 /// Reports what comes from unwritten LDS or scratch and is now an address, or goes to global memory.
-fn tainted_operands(
-    cx: &Cx<'_>,
-    inst: Option<&Inst>,
-    space: Space,
-    half: usize,
-    mask: u32,
-    access: Access,
-) {
+fn tainted_operands(cx: &Cx<'_>, inst: Option<&Inst>, accessed: Accessed<'_>) {
+    let Accessed {
+        space,
+        half,
+        mask,
+        access,
+        ..
+    } = accessed;
     let (Some(inst), Some(watch)) = (inst, cx.watch.as_deref()) else {
         return;
     };
@@ -311,18 +326,15 @@ fn tainted_operands(
 }
 
 /// What an access to LDS or scratch means for the taint of registers, and the other way round.
-#[expect(clippy::too_many_arguments, reason = "an access and its instruction")]
-fn local(
-    cx: &mut Cx<'_>,
-    inst: Option<&Inst>,
-    space: Space,
-    half: usize,
-    addresses: &Addresses,
-    mask: u32,
-    size: u64,
-    access: Access,
-    stretches: &[Span],
-) {
+fn local(cx: &mut Cx<'_>, inst: Option<&Inst>, accessed: Accessed<'_>, stretches: &[Span]) {
+    let Accessed {
+        space,
+        half,
+        addresses,
+        mask,
+        size,
+        access,
+    } = accessed;
     let pc = here(cx);
     let (index, limit) = (cx.w.index, cx.w.scratch_size);
     let (Some(inst), Some(watch)) = (inst, cx.watch.as_deref_mut()) else {

@@ -130,7 +130,16 @@ pub fn global(
         aligned(cx, half, addresses, mask, size, access)?;
     }
     if cx.watch.is_some() {
-        check::vector(cx, Space::Global, half, addresses, mask, size, access);
+        let space = Space::Global;
+        let accessed = check::Accessed {
+            space,
+            half,
+            addresses,
+            mask,
+            size,
+            access,
+        };
+        check::vector(cx, accessed);
     }
     Ok(())
 }
@@ -222,7 +231,16 @@ pub fn lds(
         aligned(cx, half, addresses, mask, size, access)?;
     }
     if cx.watch.is_some() {
-        check::vector(cx, Space::Lds, half, addresses, mask, size, access);
+        let space = Space::Lds;
+        let accessed = check::Accessed {
+            space,
+            half,
+            addresses,
+            mask,
+            size,
+            access,
+        };
+        check::vector(cx, accessed);
     }
     let base = cx.group.lds.address();
     for address in addresses.iter_mut() {
@@ -259,7 +277,16 @@ pub fn scratch(
         return Err(cx.fail(kind, Some((lane + half * LANES) as u32)));
     }
     if cx.watch.is_some() {
-        check::vector(cx, Space::Scratch, half, addresses, mask, size, access);
+        let space = Space::Scratch;
+        let accessed = check::Accessed {
+            space,
+            half,
+            addresses,
+            mask,
+            size,
+            access,
+        };
+        check::vector(cx, accessed);
     }
     let base = cx.w.scratch.address() + (half * LANES) as u64 * limit;
     for (lane, address) in addresses.iter_mut().enumerate() {
