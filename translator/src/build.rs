@@ -30,6 +30,7 @@ pub use bundle::{
 pub use hipcc::HipccError;
 pub use merge::{MergeError, merge};
 pub use message::{Message, Part};
+pub use schedule::cores;
 pub use shard::Shard;
 pub use sources::{Closure, SourceTree};
 

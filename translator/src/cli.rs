@@ -5,6 +5,7 @@
 
 mod build;
 mod cache;
+mod compile;
 mod completions;
 mod doctor;
 mod drift;

@@ -31,7 +31,7 @@ use codeobject::TargetId;
 use codeobject::bundle::{Bundle, Writer};
 
 use crate::arch::ArchError;
-use crate::build::{HipccError, Job, JobError, Manifest, ManifestError, Object, Part};
+use crate::build::{self, HipccError, Job, JobError, Manifest, ManifestError, Object, Part};
 use crate::cache::Digest;
 use crate::config::Config;
 use crate::files::write_changed;
@@ -270,8 +270,7 @@ impl KernelBuilder {
         let builder = pipeline.builder(toolchain, &prepared)?;
         let jobs = prepared.jobs(&pipeline.archs().select(archs)?);
         let workers = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok());
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let results = builder.objects(&jobs, workers.unwrap_or_else(cores), &|_| ());
+        let results = builder.objects(&jobs, workers.unwrap_or_else(build::cores), &|_| ());
         Kernels::of(jobs, results)
     }
 

@@ -8,6 +8,12 @@ use std::{fs, thread};
 use crate::cache::Cache;
 use crate::files::write_whole;
 
+/// How many compilers run at once unless told otherwise: one a core.
+#[must_use]
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Runs `work` for every job, at most `workers` at a time, in the order given, and hands each result to `done` on
 /// this thread as it comes in.
 pub(super) fn run<J: Send + Sync, R: Send>(

@@ -10,7 +10,7 @@ use codeobject::TargetId;
 use codeobject::bundle::Compression;
 use serde_json::json;
 
-use super::progress::Progress;
+use super::compile::CompileArgs;
 use super::{Failure, Format, Global, Outcome, drift, render};
 use crate::build::{
     HipccError, Job, JobError, Message, ModuleObjects, Object, Output, Packing, Part, Shard,
@@ -28,28 +28,11 @@ use crate::toolchain::Toolchain;
 pub struct Args {
     /// A folder of CUDA sources [default: the pinned candle-kernels]
     src: Option<PathBuf>,
-    /// Architectures: gfx1100, gfx90a:xnack-, families (rdna3), rdna, cdna, common, generic, all
-    #[arg(
-        long = "arch",
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "gfx1100"
-    )]
-    archs: Vec<String>,
-    /// Modules: names, patterns (mmq_gguf/*), or ptx, static, all
-    #[arg(
-        long = "module",
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "ptx"
-    )]
-    modules: Vec<String>,
+    #[command(flatten)]
+    compile: CompileArgs,
     /// Where bundles and manifest.json go [default: bundles in the work dir]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// How many compilers run at once [default: one a core]
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
     /// Leave upstream defects as they are
     #[arg(long)]
     no_fixes: bool,
@@ -92,7 +75,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let start = Instant::now();
     let work = global.work_dir()?;
     let pipeline = Pipeline::open(&global.config()?, work.clone())?.with_flags(&args.flags);
-    let targets = pipeline.archs().select(&args.archs)?;
+    let targets = pipeline.archs().select(&args.compile.archs)?;
     let toolchain = Toolchain::find()?;
     let out = args.out.clone().unwrap_or_else(|| work.bundles());
     // A check changes nothing: what is translated for it goes away again.
@@ -108,7 +91,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         into: scratch.as_ref().map(|folder| folder.path().to_owned()),
     };
     let (prepared, version) = rayon::join(
-        || pipeline.prepare(&sources, &args.modules),
+        || pipeline.prepare(&sources, &args.compile.modules),
         || toolchain.compiler_version(),
     );
     let prepared = prepared?;
@@ -117,7 +100,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         .builder_for(toolchain, version?, &prepared)?
         .launcher(args.launcher.clone());
 
-    let named = |target: &TargetId| args.archs.contains(&target.to_string());
+    let named = |target: &TargetId| args.compile.archs.contains(&target.to_string());
     let mut jobs = prepared.jobs(&targets);
     if let Some(shard) = args.shard {
         jobs = shard.of(&builder, jobs);
@@ -133,14 +116,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         }
     }
 
-    let workers = args.jobs.map_or_else(default_jobs, usize::from);
-    let progress = Progress::new(&jobs, workers, global.format);
-    let results = builder.objects(&jobs, workers, &|event| progress.tell(&event));
-    progress.finish();
+    let results = args.compile.objects(&builder, &jobs, global.format);
 
     let mut report = Report {
         start,
-        workers,
+        workers: args.compile.workers(),
         written: Vec::new(),
         results: jobs.into_iter().zip(results).collect(),
     };
@@ -163,7 +143,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             let inputs = unit.and_then(|(_, unit)| builder.inputs(unit).ok());
             inputs.into_iter().flatten().collect()
         };
-        let whole = args.modules.iter().any(|module| module == "all");
+        let whole = args.compile.modules.iter().any(|module| module == "all");
         let scope = if whole { Scope::Whole } else { Scope::Part };
         applied = Some(args.lock.apply(&work, now, scope, &inputs_of)?);
     }
@@ -184,10 +164,6 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     } else {
         Outcome::Fine
     })
-}
-
-pub(super) fn default_jobs() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A target of a group that the compiler doesn't know is left out of the bundles; one that was named stops the build

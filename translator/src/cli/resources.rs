@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use codeobject::{CodeObject, Kernel};
 use serde_json::json;
 
-use super::progress::Progress;
+use super::compile::CompileArgs;
 use super::{Failure, Format, Global, Outcome, build};
 use crate::pipeline::{Pipeline, Sources};
 use crate::toolchain::Toolchain;
@@ -19,25 +19,8 @@ const UNBOUNDED: &str = "-DHIPIFY_UNBOUNDED";
 /// Show the registers, LDS and scratch of kernels, with and without launch bounds
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Architectures: gfx1100, gfx90a:xnack-, families (rdna3), rdna, cdna, generic, all
-    #[arg(
-        long = "arch",
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "gfx1100"
-    )]
-    archs: Vec<String>,
-    /// Modules: names, patterns, or ptx, static, all
-    #[arg(
-        long = "module",
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "quantized"
-    )]
-    modules: Vec<String>,
-    /// How many compilers run at once [default: one a core]
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
+    #[command(flatten)]
+    compile: CompileArgs,
 }
 
 /// What a kernel takes of a compute unit.
@@ -100,14 +83,11 @@ fn compile(
     flags: &[String],
 ) -> Result<(Vec<String>, Table), Failure> {
     let pipeline = Pipeline::open(&global.config()?, global.work_dir()?)?.with_flags(flags);
-    let targets = pipeline.archs().select(&args.archs)?;
-    let prepared = pipeline.prepare(&Sources::default(), &args.modules)?;
+    let targets = pipeline.archs().select(&args.compile.archs)?;
+    let prepared = pipeline.prepare(&Sources::default(), &args.compile.modules)?;
     let builder = pipeline.builder(Toolchain::find()?, &prepared)?;
     let jobs = prepared.jobs(&targets);
-    let workers = args.jobs.map_or_else(build::default_jobs, usize::from);
-    let progress = Progress::new(&jobs, workers, global.format);
-    let results = builder.objects(&jobs, workers, &|event| progress.tell(&event));
-    progress.finish();
+    let results = args.compile.objects(&builder, &jobs, global.format);
     let mut archs: Vec<String> = Vec::new();
     let mut table = Table::new();
     for (job, result) in jobs.iter().zip(results) {
@@ -148,8 +128,8 @@ fn markdown(args: &Args, archs: &[String], before: &Table, after: &Table) -> Str
     let mut out = format!(
         "# Registers, LDS and scratch\n\nMade by `hipify-candle resources --arch {} --module {}`, which only compiles. A \
          number is VGPRs a lane, where a file holds both with AGPRs. Spilled registers are kept in memory.\n",
-        args.archs.join(","),
-        args.modules.join(","),
+        args.compile.archs.join(","),
+        args.compile.modules.join(","),
     );
     let spills = |row: &BTreeMap<usize, Use>| row.values().any(|u| u.spilled > 0);
     let spilling = |table: &Table| table.values().filter(|row| spills(row)).count();

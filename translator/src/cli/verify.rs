@@ -14,7 +14,7 @@ use hipify_verify::render::{self, Style};
 use hipify_verify::{KernelGlob, ModuleBundle, Request, html};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::progress::Progress;
+use super::compile::CompileArgs;
 use super::{Failure, Format, Global, Outcome, build};
 use crate::build::{Job, JobError, Manifest, Object};
 use crate::config::Config;
@@ -36,22 +36,8 @@ const EMULATOR_LOG: &str = "AMDGPU_EMULATOR_LOG";
 /// --runtime system.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Architectures: gfx1100, gfx90a:xnack-, families (rdna3), rdna, cdna, generic, all
-    #[arg(
-        long = "arch",
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "gfx1100"
-    )]
-    archs: Vec<String>,
-    /// Modules: names, patterns, or ptx, static, all
-    #[arg(
-        long = "module",
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "ptx"
-    )]
-    modules: Vec<String>,
+    #[command(flatten)]
+    compile: CompileArgs,
     /// Only kernels whose names match, such as 'mul_mat_*_q4_K*'
     #[arg(long, value_name = "GLOB")]
     kernel: Option<KernelGlob>,
@@ -73,9 +59,6 @@ pub struct Args {
     /// Leave upstream defects as they are
     #[arg(long, conflicts_with = "bundles")]
     no_fixes: bool,
-    /// How many compilers run at once [default: one a core]
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
 }
 
 /// What the emulator's memory checker does.
@@ -123,13 +106,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let work = global.work_dir()?;
     let config = global.config()?;
     let pipeline = Pipeline::open(&config, work.clone())?;
-    let mut archs = pipeline.archs().select(&args.archs)?;
+    let mut archs = pipeline.archs().select(&args.compile.archs)?;
     // Before anything starts a thread: the emulator reads its devices from the environment when it is loaded.
     let runtime = open_runtime(args, &archs)?;
     let golden = golden_folder(args, &work)?;
 
     let bundles = match &args.bundles {
-        Some(folder) => read_bundles(folder, &config, &args.modules)?,
+        Some(folder) => read_bundles(folder, &config, &args.compile.modules)?,
         None => match build_bundles(args, global, &pipeline, &mut archs)? {
             Some(bundles) => bundles,
             None => return Ok(Outcome::Problems),
@@ -309,14 +292,11 @@ fn build_bundles(
         faithful: args.no_fixes,
         ..Sources::default()
     };
-    let prepared = pipeline.prepare(&sources, &args.modules)?;
+    let prepared = pipeline.prepare(&sources, &args.compile.modules)?;
     build::print_untranslated(&prepared, global.format)?;
     let builder = pipeline.builder(Toolchain::find()?, &prepared)?;
     let jobs = prepared.jobs(archs);
-    let workers = args.jobs.map_or_else(build::default_jobs, usize::from);
-    let progress = Progress::new(&jobs, workers, global.format);
-    let results = builder.objects(&jobs, workers, &|event| progress.tell(&event));
-    progress.finish();
+    let results = args.compile.objects(&builder, &jobs, global.format);
     let results: Vec<(Job, Result<Object, JobError>)> = jobs.into_iter().zip(results).collect();
     build::print_errors(&results)?;
     let broken = |result: &Result<_, JobError>| matches!(result, Err(e) if !build::is_left_out(e));
