@@ -6,6 +6,9 @@ use crate::diagnostic::Code;
 use crate::lex::Kind;
 use crate::rules::Action;
 
+/// Number of the section with the labels of an `asm goto`, behind outputs (1), inputs (2) and clobbers (3).
+const LABELS: usize = 4;
+
 /// An `asm` statement taken apart: positions in the stream.
 struct Statement {
     /// Instruction text, normalised.
@@ -17,9 +20,10 @@ struct Statement {
 }
 
 impl super::Pass<'_, '_, '_, '_> {
-    /// Rewrites the `asm` statements of a stream whose names have been dealt with.
+    /// Rewrites the `asm` statements of a stream whose names have been dealt with, from the last to the first: one inside
+    /// of another's operand is done before the other's text is put together.
     pub(super) fn asm(&mut self, stream: &[u32], in_directive: bool) {
-        for at in 0..stream.len() {
+        for at in (0..stream.len()).rev() {
             let index = stream[at];
             if self.file.kind(index) != Kind::Ident
                 || !matches!(self.file.raw(index), "asm" | "__asm__" | "__asm")
@@ -133,7 +137,7 @@ impl super::Pass<'_, '_, '_, '_> {
                     at = end;
                 }
                 (_, ",") | (Kind::Str, _) => {}
-                _ if section >= 3 => {}
+                (Kind::Ident, _) if section == LABELS => {}
                 _ => return None,
             }
             at += 1;

@@ -66,7 +66,16 @@ impl<'a> Reports<'a> {
         let inactive = within(self.inactive, span.start);
         let key = (code, inactive, construct.to_owned());
         if let Some(&index) = self.seen.get(&key) {
-            self.list[index].also_at.push(position);
+            let known = &mut self.list[index];
+            // Passes may go through the text backwards; the first place is the one that is shown.
+            let later = if span.start < known.span.start {
+                known.span = span;
+                known.source_line = lines.line(position.line).to_owned();
+                std::mem::replace(&mut known.position, position)
+            } else {
+                position
+            };
+            known.also_at.push(later);
             return;
         }
         self.seen.insert(key, self.list.len());
