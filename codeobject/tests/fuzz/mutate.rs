@@ -97,9 +97,10 @@ fn place(bytes: &[u8], random: &mut Random) -> usize {
             }
         }
     };
-    let part = match interesting(&bytes[start..], random) {
-        Some(part) if start + part.end <= bytes.len() && !part.is_empty() => part,
-        _ => 0..(bytes.len() - start).min(256),
+    let rest = &bytes[start..];
+    let part = match interesting(rest, random) {
+        Some(part) if part.end <= rest.len() && !part.is_empty() => part,
+        _ => 0..rest.len().min(256),
     };
     start + part.start + random.below(part.len().max(1))
 }
@@ -107,7 +108,7 @@ fn place(bytes: &[u8], random: &mut Random) -> usize {
 /// A header, table or section of an ELF file.
 fn interesting(elf: &[u8], random: &mut Random) -> Option<Range<usize>> {
     let number = |at: usize, len: usize| {
-        let bytes = elf.get(at..at + len)?;
+        let bytes = elf.get(at..at.checked_add(len)?)?;
         Some(
             bytes
                 .iter()
@@ -124,7 +125,7 @@ fn interesting(elf: &[u8], random: &mut Random) -> Option<Range<usize>> {
         _ => {
             let header = sections.checked_add(64 * random.below(count.max(1)))?;
             let start = number(header.checked_add(24)?, 8)?;
-            Some(start..start.checked_add(number(header + 32, 8)?)?)
+            Some(start..start.checked_add(number(header.checked_add(32)?, 8)?)?)
         }
     }
 }
