@@ -1,9 +1,9 @@
 //! What the loader adds to a call of the library, measured with a library whose functions return at once.
 //!
-//!     cargo run --release -p hip-loader --example cost -- [BUNDLE]
+//!     cargo run --release -p hip-loader --example cost -- [BUNDLE...]
 //!
-//! With a bundle, such as that of `quantized.cu`, loading it is measured too, with how much of the file is touched; it needs
-//! a code object for gfx1100.
+//! With bundles, such as that of `quantized.cu`, loading each is measured too, with how much of the file is touched; they
+//! need a code object for gfx1100.
 //! Each figure is the fastest of several runs of many calls: what disturbs a run makes it slower, never faster.
 
 #[path = "../tests/support/mod.rs"]
@@ -98,7 +98,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     println!("Module::function, the second time            {found:7.1} ns");
     println!("a buffer from the stream's own memory        {buffer:7.1} ns, dropped again");
-    if let Some(bundle) = std::env::args().nth(1) {
+    for bundle in std::env::args().skip(1) {
         load(&device, Path::new(&bundle))?;
     }
     Ok(())

@@ -113,6 +113,46 @@ fn assert_passes(arch: &str, symbol: &str, kernel: &Value) {
     );
 }
 
+/// Kernels of each module that candle-kernels 0.11.1 compiles to PTX.
+const KERNELS: [(&str, usize); 11] = [
+    ("affine", 10),
+    ("binary", 96),
+    ("cast", 58),
+    ("conv", 66),
+    ("fill", 24),
+    ("indexing", 125),
+    ("quantized", 142),
+    ("reduce", 71),
+    ("sort", 14),
+    ("ternary", 26),
+    ("unary", 123),
+];
+
+#[test]
+fn every_kernel_of_every_module_passes_on_waves_of_32_and_64() {
+    let archs = ["gfx1100", "gfx90a"];
+    for (module, count) in KERNELS {
+        let arch = archs.join(",");
+        let verify = ["verify", "--arch", &arch, "--module", module];
+        let ended = run(&[&verify[..], &["--format", "json"]].concat());
+        let report = ended.json();
+        for arch in archs {
+            let kernels = report[arch].as_object().expect("an object a kernel");
+            assert_eq!(kernels.len(), count, "{arch} {module}");
+            for (symbol, kernel) in kernels {
+                let detail = &kernel["detail"];
+                let message = &detail["message"];
+                assert_eq!(kernel["status"], "pass", "{arch} {symbol}: {message}");
+                assert!(!cases(kernel).is_empty(), "{arch} {symbol}: {kernel}");
+                let executed = detail["executed"]["instructions"].as_u64();
+                assert!(executed > Some(0), "{arch} {symbol}: {kernel}");
+                assert_eq!(detail["resources"]["spilled"], 0, "{arch} {symbol}");
+            }
+        }
+        assert_eq!(ended.code, 0);
+    }
+}
+
 /// An architecture that the compiler doesn't know is named: alone it is an error, beside others it is left out.
 #[test]
 fn architectures_that_the_compiler_cannot_build_are_named() {
