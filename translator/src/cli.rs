@@ -13,6 +13,7 @@ mod fetch;
 mod inspect;
 mod man;
 mod merge;
+mod output;
 mod progress;
 mod render;
 mod resources;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use self::output::print_document;
 use crate::config::Config;
 use crate::fetch::FetchError;
 use crate::pipeline::PipelineError;
@@ -142,12 +144,6 @@ impl Failure {
         }
     }
 
-    /// Whether nobody reads standard output any more.
-    fn is_broken_pipe(&self) -> bool {
-        let io = self.error.downcast_ref::<std::io::Error>();
-        io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-    }
-
     /// Adds what the user can do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -218,7 +214,10 @@ fn report(failure: &Failure, format: Format) {
         Format::Json => {
             let document =
                 serde_json::json!({ "error": chain(&*failure.error), "help": failure.help });
-            println!("{document}");
+            // Where that can't be written, standard error is left.
+            if let Err(error) = print_document(&document) {
+                anstream::eprintln!("error: {error}\n{document}");
+            }
         }
         Format::Human | Format::Html => {
             let (bold, red) = (

@@ -14,6 +14,7 @@ use crate::cache::Digest;
 use crate::rules::Glob;
 
 mod compare;
+mod demangle;
 mod disassemble;
 mod listing;
 mod mix;
@@ -125,6 +126,9 @@ pub struct CodeObjectReport {
 pub struct KernelReport {
     /// Its symbol.
     pub name: String,
+    /// What C++ calls it, with its parameters, if the symbol is mangled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demangled: Option<String>,
     /// The arguments that a caller supplies.
     pub args: Vec<ArgReport>,
     /// The size of the kernarg segment, hidden arguments included.
@@ -233,6 +237,7 @@ impl KernelReport {
         };
         KernelReport {
             name: kernel.name.clone(),
+            demangled: demangle::demangle(&kernel.name),
             args: kernel.explicit_args().map(ArgReport::new).collect(),
             kernarg_bytes: kernel.kernarg_segment_size,
             hidden_args: kernel.args.iter().filter_map(hidden).collect(),
@@ -277,7 +282,7 @@ impl KernelReport {
 /// What to look at.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Kernels whose names fit one of these; all if there are none.
+    /// Kernels whose symbols fit one of these, or whose C++ names do, with or without parameters; all if there are none.
     pub kernels: Vec<Glob>,
     /// Entries whose target ids fit one of these; all if there are none.
     pub targets: Vec<Glob>,
@@ -285,7 +290,8 @@ pub struct Selection {
 
 impl Selection {
     fn has_kernel(&self, name: &str) -> bool {
-        fits(&self.kernels, name)
+        let names = [demangle::demangle(name), demangle::bare(name)];
+        fits(&self.kernels, name) || names.iter().flatten().any(|name| fits(&self.kernels, name))
     }
 
     fn has_target(&self, target: &str) -> bool {
@@ -299,9 +305,7 @@ fn fits(globs: &[Glob], name: &str) -> bool {
 
 /// A file holds nothing that could be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{name} is neither an offload bundle nor a code object, and none is inside it: {bytes} bytes that start with {start}"
-)]
+#[error("{name} {}", self.what())]
 pub struct NothingFound {
     /// The file.
     pub name: String,
@@ -309,6 +313,18 @@ pub struct NothingFound {
     pub bytes: u64,
     /// Its first bytes, printable ones as text.
     pub start: String,
+}
+
+impl NothingFound {
+    fn what(&self) -> String {
+        if self.bytes == 0 {
+            return "is empty".to_owned();
+        }
+        format!(
+            "is neither an offload bundle nor a code object, and none is inside it: {} bytes that start with {}",
+            self.bytes, self.start
+        )
+    }
 }
 
 impl File {

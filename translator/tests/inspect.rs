@@ -26,7 +26,12 @@ const BEFORE: &str = "#include \"common.cuh\"\n\
     \x20   __syncthreads();\n\
     \x20   for (int i = 0; i < 48; i++) y[i * 1024 + threadIdx.x] = v[47 - i];\n\
     }\n\
-    extern \"C\" __global__ void leaves(float *x) { x[0] = 1.0f; }\n";
+    extern \"C\" __global__ void leaves(float *x) { x[0] = 1.0f; }\n\
+    namespace ns {\n\
+    template <typename T, int N> __global__ void add(T *x, const T *y) { x[threadIdx.x] += N * y[0]; }\n\
+    template __global__ void add<float, 3>(float *, const float *);\n\
+    template __global__ void add<double, 3>(double *, const double *);\n\
+    }\n";
 
 const HEADER: &str = "#pragma once\n__device__ inline float twice(float x) { return 2.0f * x; }\n";
 
@@ -185,7 +190,7 @@ fn people_read_tables_and_signatures() {
     for text in [
         "bundle at 0x0",
         "hipv4-amdgcn-amd-amdhsa--gfx1100 at 0x",
-        "gfx1100, code object version 5, 4 kernels",
+        "gfx1100, code object version 5, 6 kernels",
         "VGPR",
         "scale_f32",
     ] {
@@ -195,7 +200,7 @@ fn people_read_tables_and_signatures() {
     let (code, out, _) = inspect(&["--kernel", "sc*", "--arch", "gfx11*"], &[&bundle]);
     assert_eq!(code, 0);
     assert!(out.contains("scale_f32(4 bytes, "), "{out}");
-    assert!(out.contains("1 of 4 kernels"), "{out}");
+    assert!(out.contains("1 of 6 kernels"), "{out}");
     assert!(
         !out.contains("dot4") && !out.contains("gfx90a:xnack-,"),
         "{out}"
@@ -331,12 +336,7 @@ fn damaged_files_are_told_from_other_files() {
             1,
             "entry hipv4-amdgcn-amd-amdhsa--gfx1100: a damaged code object: this is not",
         ),
-        (
-            "empty",
-            b"",
-            2,
-            "is neither an offload bundle nor a code object",
-        ),
+        ("empty", b"", 2, "damaged-empty is empty"),
         (
             "text",
             b"not a bundle",
@@ -376,7 +376,7 @@ fn two_builds_are_compared() {
     let (code, out, err) = inspect(&["--diff"], &[&before, &before]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert!(
-        out.contains("4 kernels as before, 0 changed, 0 new, 0 gone"),
+        out.contains("6 kernels as before, 0 changed, 0 new, 0 gone"),
         "{out}"
     );
 
@@ -392,7 +392,7 @@ fn two_builds_are_compared() {
     for pair in pairs {
         assert_eq!(pair["gone"], json!(["leaves"]));
         assert_eq!(pair["new"], json!(["comes"]));
-        assert_eq!(pair["same"], 1, "{pair}");
+        assert_eq!(pair["same"], 3, "{pair}");
         let changed = pair["changed"].as_array().expect("changes");
         let find = |name: &str| changed.iter().find(|c| c["kernel"] == name).expect(name);
         let wide = find("wide");
@@ -469,6 +469,47 @@ fn machine_code_stands_below_its_lines() {
     let (code, _, err) = inspect(&["--disasm", "scale_f23"], &[&builds.bundle()]);
     assert_eq!(code, 2);
     assert!(err.contains("there is `scale_f32`"), "{err}");
+}
+
+#[test]
+fn names_of_cpp_stand_beside_mangled_ones() {
+    let builds = Builds::get();
+    let (bundle, symbol) = (builds.bundle(), "_ZN2ns3addIfLi3EEEvPT_PKS1_");
+    let name = "ns::add<float, 3>(float*, float const*)";
+    let report = inspect_json(&[], &[&bundle]);
+    let file = &report["files"][0];
+    assert_eq!(kernel(file, "gfx1100", symbol)["demangled"], name);
+    assert_eq!(kernel(file, "gfx1100", "dot4").get("demangled"), None);
+
+    let (code, out, _) = inspect(&["--no-instructions"], &[&bundle]);
+    assert!(
+        code == 0 && out.contains(&format!("{symbol}  {name}\n")),
+        "{out}"
+    );
+    let (code, out, _) = inspect(&["--kernel", "ns::add<f*", "--arch", "gfx1100"], &[&bundle]);
+    assert!(
+        code == 0 && out.contains("1 of 6 kernels") && out.contains(name),
+        "{out}"
+    );
+    let (code, out, _) = inspect(&["--html", "-", "--no-instructions"], &[&bundle]);
+    assert!(code == 0 && out.contains("ns::add&lt;float, 3&gt;(float*, float const*)"));
+
+    let listed = |asked: &str| {
+        let (code, out, err) = inspect(&["--disasm", asked, "--arch", "gfx1100"], &[&bundle]);
+        let lines = out.lines();
+        let heads: Vec<String> = lines
+            .filter_map(|line| Some(line.split_once(" for gfx1100 in ")?.0.to_owned()))
+            .collect();
+        (code, heads, err)
+    };
+    let one = vec![format!("{symbol}  {name}")];
+    for asked in [symbol, name, "ns::add<float, 3>"] {
+        assert_eq!(listed(asked), (0, one.clone(), String::new()), "{asked}");
+    }
+    let (code, both, _) = listed("ns::add");
+    assert_eq!((code, both.len()), (0, 2), "{both:?}");
+    let (code, _, err) = listed("ns::ad");
+    assert!(code == 2 && err.contains("there is `ns::add<"), "{err}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use codeobject::bundle::Compression;
 use serde_json::json;
 
 use super::compile::CompileArgs;
+use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome, drift, render};
 use crate::build::{
     HipccError, Job, JobError, Message, ModuleObjects, Object, Output, Packing, Part, Shard,
@@ -148,7 +149,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         applied = Some(args.lock.apply(&work, now, scope, &inputs_of)?);
     }
     match global.format {
-        Format::Json => println!("{}", report.json(&out, &prepared, applied.as_ref())),
+        Format::Json => print_document(report.json(&out, &prepared, applied.as_ref()))?,
         Format::Human | Format::Html => {
             report.print((!args.lock.check).then_some(out.as_path()))?;
             applied.as_ref().map_or(Ok(()), drift::Applied::print)?;
@@ -224,7 +225,7 @@ impl Report {
     /// `out` is where bundles were written to, if they were.
     fn print(&self, out: Option<&std::path::Path>) -> Result<(), Failure> {
         print_errors(&self.results)?;
-        let mut stdout = anstream::stdout().lock();
+        let mut stdout = stdout();
         self.table(&mut stdout)?;
         let fresh: Vec<f64> = self
             .objects()

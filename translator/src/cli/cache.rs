@@ -1,7 +1,9 @@
 //! `hipify-candle cache`
 
 use serde_json::json;
+use std::io::Write as _;
 
+use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome};
 use crate::cache::{Cache, limit};
 
@@ -29,18 +31,18 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     };
     let folder = cache.folder();
     match global.format {
-        Format::Json => println!(
-            "{}",
-            json!({ "folder": folder, "status": status, "limit": limit() })
-        ),
-        Format::Human | Format::Html => println!(
+        Format::Json => {
+            print_document(json!({ "folder": folder, "status": status, "limit": limit() }))?
+        }
+        Format::Human | Format::Html => writeln!(
+            stdout(),
             "{} {word} {} code objects under {} keys, {:.1} MiB of at most {}",
             folder.display(),
             status.objects,
             status.entries,
             status.bytes as f64 / f64::from(1 << 20),
             limit() >> 20,
-        ),
+        )?,
     }
     Ok(Outcome::Fine)
 }

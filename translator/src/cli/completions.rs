@@ -1,9 +1,10 @@
 //! `hipify-candle completions`
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use clap::CommandFactory as _;
 
+use super::output::stdout;
 use super::{Cli, Failure, Outcome};
 
 /// Print a script that lets a shell complete this command
@@ -22,6 +23,6 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    io::stdout().lock().write_all(&script)?;
+    stdout().write_all(&script)?;
     Ok(Outcome::Fine)
 }

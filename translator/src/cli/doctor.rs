@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use serde_json::json;
 
+use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome};
 use crate::arch::Architectures;
 use crate::doctor::{Finding, Health, examine};
@@ -19,7 +20,7 @@ pub(super) fn run(_args: &Args, global: &Global) -> Result<Outcome, Failure> {
         .iter()
         .any(|finding| finding.health == Health::Broken);
     match global.format {
-        Format::Json => println!("{}", json!({ "ok": !broken, "findings": findings })),
+        Format::Json => print_document(json!({ "ok": !broken, "findings": findings }))?,
         Format::Human | Format::Html => print(&findings)?,
     }
     Ok(if broken {
@@ -35,7 +36,7 @@ fn print(findings: &[Finding]) -> Result<(), Failure> {
         anstyle::AnsiColor::Yellow,
         anstyle::AnsiColor::Red,
     );
-    let mut out = anstream::stdout().lock();
+    let mut out = stdout();
     let width = findings
         .iter()
         .map(|finding| finding.part.len())

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::Failure;
+use super::output::stdout;
 use crate::lock::{Difference, Lock, Scope};
 use crate::workdir::WorkDir;
 
@@ -91,7 +92,7 @@ impl Applied {
 
     /// Inputs first, then what they led to.
     pub fn print(&self) -> Result<(), Failure> {
-        let mut out = anstream::stdout().lock();
+        let mut out = stdout();
         let path = self.path.display();
         match self.updated {
             Some(true) => writeln!(out, "{path} updated")?,

@@ -1,7 +1,9 @@
 //! `hipify-candle fetch`
 
+use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome};
 use crate::fetch;
+use std::io::Write as _;
 
 /// Download candle-kernels from crates.io, check it against its checksum, and unpack it
 #[derive(Debug, clap::Args)]
@@ -14,22 +16,25 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let fetched = fetch::ensure(&global.work_dir()?, args.version.as_deref())?;
     match global.format {
-        Format::Json => println!("{}", serde_json::to_string(&fetched)?),
+        Format::Json => print_document(serde_json::to_string(&fetched)?)?,
         Format::Human | Format::Html => {
             let how = if fetched.present {
                 "is there and unchanged"
             } else {
                 "fetched by cargo"
             };
-            println!(
+            let mut out = stdout();
+            writeln!(
+                out,
                 "candle-kernels {} {how}: {}",
                 fetched.version,
                 fetched.dir.display()
-            );
-            println!(
+            )?;
+            writeln!(
+                out,
                 "  {} files, package SHA-256 {}",
                 fetched.files, fetched.checksum
-            );
+            )?;
         }
     }
     Ok(Outcome::Fine)

@@ -1,13 +1,13 @@
 //! `hipify-candle inspect`
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde_json::json;
 use walkdir::WalkDir;
 
+use super::output::print_document;
 use super::{Failure, Format, Global, Outcome};
 use crate::files::write_changed;
 use crate::inspect::{Comparison, Disassembler, File, Listings, Selection, Sources};
@@ -29,6 +29,8 @@ pub struct Args {
     #[arg(value_name = "FILE", required_unless_present = "diff")]
     files: Vec<PathBuf>,
     /// Only kernels whose names fit a pattern (dequantize_*), with arguments and instructions
+    ///
+    /// A name is the symbol, or what C++ makes of a mangled one, with or without parameters (ns::scale<*).
     #[arg(long = "kernel", short, value_name = "GLOB", value_delimiter = ',')]
     kernels: Vec<String>,
     /// Only code objects for these target ids; may be patterns (gfx11*)
@@ -39,6 +41,7 @@ pub struct Args {
     diff: Option<Vec<PathBuf>>,
     /// Print a kernel's instructions between the HIP and CUDA lines that they come from
     ///
+    /// KERNEL is a symbol, or a C++ name with or without parameters and template arguments (ns::scale).
     /// Code objects have lines if they were built with `build --hipcc-flag=-gline-tables-only`.
     #[arg(long, value_name = "KERNEL", conflicts_with_all = ["kernels", "html"])]
     disasm: Option<String>,
@@ -57,15 +60,6 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
-    let result = inspect(args, global);
-    match result {
-        // A pager that was closed, or `| head`: whoever read has seen enough.
-        Err(failure) if failure.is_broken_pipe() => Ok(Outcome::Fine),
-        result => result,
-    }
-}
-
-fn inspect(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     if let Some(name) = &args.disasm {
         return disassemble(args, name, global);
     }
@@ -75,7 +69,7 @@ fn inspect(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         let comparison = Comparison::of(&before, &after);
         let damaged = human::print_problems(before.iter().chain(&after))?;
         match global.format {
-            Format::Json => print_json(&json!(comparison))?,
+            Format::Json => print_document(json!(comparison))?,
             Format::Human | Format::Html => human::print_comparison(&comparison)?,
         }
         return Ok(outcome(damaged || comparison.is_worse()));
@@ -83,15 +77,13 @@ fn inspect(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let files = inputs.read(&args.files)?;
     match (&args.html, global.format) {
         (Some(page), _) if page == Path::new("-") => {
-            io::stdout()
-                .lock()
-                .write_all(html::page(&files).as_bytes())?;
+            print_document(html::page(&files))?;
         }
         (Some(page), _) => {
             write_changed(page, html::page(&files).as_bytes())?;
             eprintln!("wrote {}", page.display());
         }
-        (None, Format::Json) => print_json(&json!({ "files": files }))?,
+        (None, Format::Json) => print_document(json!({ "files": files }))?,
         (None, Format::Human | Format::Html) => human::print(&files, !args.kernels.is_empty())?,
     }
     let damaged = human::print_problems(&files)?;
@@ -104,10 +96,6 @@ fn inspect(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         );
     }
     Ok(outcome(damaged))
-}
-
-fn print_json(document: &serde_json::Value) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{document}")
 }
 
 fn outcome(problems: bool) -> Outcome {
@@ -228,7 +216,7 @@ fn disassemble(args: &Args, kernel: &str, global: &Global) -> Result<Outcome, Fa
         });
     }
     match global.format {
-        Format::Json => print_json(&json!({ "listings": listings.listings }))?,
+        Format::Json => print_document(json!({ "listings": listings.listings }))?,
         Format::Human | Format::Html => human::print_listings(&listings.listings)?,
     }
     for problem in &listings.problems {

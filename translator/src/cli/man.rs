@@ -1,11 +1,12 @@
 //! `hipify-candle man`
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::CommandFactory as _;
 
+use super::output::stdout;
 use super::{Cli, Failure, Outcome};
 
 /// Write manual pages: one for the command and one for each subcommand
@@ -24,7 +25,7 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            io::stdout().lock().write_all(&page)?;
+            stdout().write_all(&page)?;
         }
     }
     Ok(Outcome::Fine)

@@ -1,9 +1,11 @@
 //! `hipify-candle merge`
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome};
 use crate::arch::Architectures;
 use crate::build::{Output, merge};
@@ -31,13 +33,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
                 .iter()
                 .map(|w| json!({ "module": w.module, "path": w.path, "bytes": w.bytes }))
                 .collect();
-            println!("{}", json!({ "out": args.out, "bundles": bundles }));
+            print_document(json!({ "out": args.out, "bundles": bundles }))?;
         }
         Format::Human | Format::Html => {
+            let mut out = stdout();
             for bundle in &written {
-                println!("{:<24} {:>10} bytes", bundle.module, bundle.bytes);
+                writeln!(out, "{:<24} {:>10} bytes", bundle.module, bundle.bytes)?;
             }
-            println!("{} bundles in {}", written.len(), args.out.display());
+            writeln!(out, "{} bundles in {}", written.len(), args.out.display())?;
         }
     }
     Ok(Outcome::Fine)

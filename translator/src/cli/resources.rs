@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use codeobject::{CodeObject, Kernel};
 use serde_json::json;
 
 use super::compile::CompileArgs;
+use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome, build};
 use crate::pipeline::{Pipeline, Sources};
 use crate::toolchain::Toolchain;
@@ -71,8 +73,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let (archs, before) = compile(args, global, &[UNBOUNDED.to_owned()])?;
     let (_, after) = compile(args, global, &[])?;
     match global.format {
-        Format::Json => println!("{:#}", as_json(&archs, &before, &after)),
-        Format::Human | Format::Html => print!("{}", markdown(args, &archs, &before, &after)),
+        Format::Json => print_document(format_args!("{:#}", as_json(&archs, &before, &after)))?,
+        Format::Human | Format::Html => {
+            stdout().write_all(markdown(args, &archs, &before, &after).as_bytes())?
+        }
     }
     Ok(Outcome::Fine)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use similar::TextDiff;
 
+use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome, drift, render};
 use crate::device_header;
 use crate::diagnostic::Severity;
@@ -193,11 +194,11 @@ impl Done<'_> {
             writeln!(err, "{}", render::diagnostic(diagnostic, &path))?;
         }
         self.print_diffs(diff)?;
-        self.summary(&mut anstream::stdout().lock())
+        self.summary(&mut stdout())
     }
 
     fn print_diffs(&self, diff: bool) -> Result<(), Failure> {
-        let mut out = anstream::stdout().lock();
+        let mut out = stdout();
         if diff {
             for text in self.diffs() {
                 render::diff(&mut out, &text)?;
@@ -312,7 +313,7 @@ impl Done<'_> {
             "diffs": diff.then(|| self.diffs()),
             "milliseconds": self.took.as_secs_f64() * 1e3,
         });
-        println!("{document}");
+        print_document(document)?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use codeobject::TargetId;
 use serde_json::json;
 
+use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome};
 use crate::fetch;
 use crate::files::write_changed;
@@ -80,10 +81,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         _ => false,
     };
     match global.format {
-        Format::Json => println!(
-            "{}",
-            json!({ "from": from, "to": args.version, "changes": changes, "blocked": stopped, "because": reasons, "moved": moved })
-        ),
+        Format::Json => print_document(
+            json!({ "from": from, "to": args.version, "changes": changes, "blocked": stopped, "because": reasons, "moved": moved }),
+        )?,
         Format::Human | Format::Html => {
             print(&changes, [&from, &args.version], &stopped, &reasons, moved)?
         }
@@ -141,7 +141,7 @@ fn print(
     reasons: &BTreeSet<&String>,
     moved: bool,
 ) -> Result<(), Failure> {
-    let mut out = anstream::stdout().lock();
+    let mut out = stdout();
     let bold = anstyle::Style::new().bold();
     writeln!(out, "{bold}candle-kernels {from} -> {to}{bold:#}")?;
     for (title, list) in [

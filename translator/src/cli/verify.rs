@@ -15,6 +15,7 @@ use hipify_verify::{KernelGlob, ModuleBundle, Request, html};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::compile::CompileArgs;
+use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome, build};
 use crate::build::{Job, JobError, Manifest, Object};
 use crate::config::Config;
@@ -145,14 +146,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     bar.finish_and_clear();
     let report = report?;
     match global.format {
-        Format::Json => println!("{:#}", report.to_json()),
-        Format::Html => println!("{}", html::page(&report)),
+        Format::Json => print_document(format_args!("{:#}", report.to_json()))?,
+        Format::Html => print_document(html::page(&report))?,
         // anstream takes the colours out again where there is no terminal.
-        Format::Human => write!(
-            anstream::stdout(),
-            "{}",
-            render::human(&report, Style::ANSI)
-        )?,
+        Format::Human => write!(stdout(), "{}", render::human(&report, Style::ANSI))?,
     }
     Ok(if report.passed() {
         Outcome::Fine

@@ -39,8 +39,11 @@ pub struct Pair {
 /// A kernel that differs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Difference {
-    /// The kernel.
+    /// The kernel's symbol.
     pub kernel: String,
+    /// What C++ calls it, if the symbol is mangled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demangled: Option<String>,
     /// Its arguments before and after, if they differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<[String; 2]>,
@@ -168,6 +171,7 @@ impl Difference {
         }
         Some(Difference {
             kernel: before.name.clone(),
+            demangled: before.demangled.clone(),
             worse: signature.is_some() || changes.iter().any(Change::is_worse),
             signature,
             changes,

@@ -11,12 +11,12 @@ use std::rc::Rc;
 
 use codeobject::bundle::Bundle;
 use codeobject::embedded::{self, Image};
-use codeobject::{CodeObject, InlineTable, LineTable, Location};
+use codeobject::{CodeObject, InlineTable, Kernel, LineTable, Location};
 use serde::Serialize;
 use walkdir::WalkDir;
 
 use super::disassemble::{Disassembler, DisassemblerError, Instruction};
-use super::{NothingFound, Selection};
+use super::{NothingFound, Selection, demangle};
 
 /// How many lines of a translated file may stand before its `#line`.
 const HEADER: usize = 64;
@@ -28,8 +28,11 @@ pub struct Listing {
     pub file: String,
     /// What the code object was built for.
     pub target: String,
-    /// The kernel.
+    /// The kernel's symbol.
     pub kernel: String,
+    /// What C++ calls it, if the symbol is mangled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demangled: Option<String>,
     /// Whether the code object says which lines its code comes from.
     pub has_lines: bool,
     /// Instructions in the order of their addresses, before each stretch its source.
@@ -212,7 +215,8 @@ pub struct Listings {
 }
 
 impl Listings {
-    /// Adds the kernel's code from each code object of a file that has it.
+    /// Adds the kernel's code from each code object of a file that has it: of the kernel with this symbol, or else of all
+    /// that C++ calls so, with or without parameters and template arguments.
     ///
     /// # Errors
     /// [`ListingError`] if the file holds no code object at all or can't be disassembled.
@@ -265,17 +269,21 @@ impl Listings {
         disassembler: &Disassembler,
         sources: &Sources,
     ) -> Result<(), ListingError> {
-        let Some(kernel) = code_object.kernel(name) else {
-            let names = code_object.kernels().iter().map(|k| k.name.clone());
-            self.names.extend(names);
+        let kernels: Vec<&Kernel> = match code_object.kernel(name) {
+            Some(kernel) => vec![kernel],
+            None => {
+                let all = code_object.kernels().iter();
+                all.filter(|kernel| demangle::is_called(&kernel.name, name))
+                    .collect()
+            }
+        };
+        if kernels.is_empty() {
+            for kernel in code_object.kernels() {
+                self.names.insert(kernel.name.clone());
+                self.names.extend(demangle::bare(&kernel.name));
+            }
             return Ok(());
-        };
-        let end = match kernel.code_size {
-            0 => code_object.text().end,
-            size => kernel.entry_address.saturating_add(size),
-        };
-        let instructions =
-            disassembler.instructions(code_object.as_bytes(), kernel.entry_address..end)?;
+        }
         let lines = code_object.line_table();
         let inlines = code_object.inline_table();
         for error in [lines.as_ref().err(), inlines.as_ref().err()] {
@@ -283,13 +291,22 @@ impl Listings {
             self.problems.extend(problem);
         }
         let (lines, inlines) = (lines.unwrap_or_default(), inlines.unwrap_or_default());
-        self.listings.push(Listing {
-            file: file.to_owned(),
-            target: code_object.target().to_string(),
-            kernel: name.to_owned(),
-            has_lines: lines.ranges().next().is_some(),
-            lines: interleave(instructions, &lines, &inlines, sources),
-        });
+        for kernel in kernels {
+            let end = match kernel.code_size {
+                0 => code_object.text().end,
+                size => kernel.entry_address.saturating_add(size),
+            };
+            let range = kernel.entry_address..end;
+            let instructions = disassembler.instructions(code_object.as_bytes(), range)?;
+            self.listings.push(Listing {
+                file: file.to_owned(),
+                target: code_object.target().to_string(),
+                kernel: kernel.name.clone(),
+                demangled: demangle::demangle(&kernel.name),
+                has_lines: lines.ranges().next().is_some(),
+                lines: interleave(instructions, &lines, &inlines, sources),
+            });
+        }
         Ok(())
     }
 

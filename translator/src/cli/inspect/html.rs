@@ -156,7 +156,13 @@ fn write_matrix(out: &mut String, code_objects: &[(&Entry, &CodeObjectReport)]) 
     }
     writeln!(out, "</tr></thead>\n<tbody>")?;
     for (name, row) in rows {
-        write!(out, "<tr><td class=\"name\">{}</td>", Escaped(name))?;
+        let shown = row.iter().flatten().next().map_or(name, |k| readable(k));
+        write!(
+            out,
+            "<tr><td class=\"name\" title=\"{}\">{}</td>",
+            Escaped(name),
+            Escaped(shown)
+        )?;
         for kernel in row {
             let Some(kernel) = kernel else {
                 write!(out, "<td></td>")?;
@@ -174,6 +180,11 @@ fn write_matrix(out: &mut String, code_objects: &[(&Entry, &CodeObjectReport)]) 
         writeln!(out, "</tr>")?;
     }
     writeln!(out, "</tbody></table></div></details>")
+}
+
+/// The name that C++ has for a kernel; its symbol is what a pointer over it shows.
+fn readable(kernel: &KernelReport) -> &str {
+    kernel.demangled.as_deref().unwrap_or(&kernel.name)
 }
 
 /// What a pointer over a kernel shows.
@@ -251,7 +262,7 @@ fn write_bars(out: &mut String, kernels: &[KernelReport]) -> fmt::Result {
             Escaped(&summary(kernel)),
             y + 13,
             number(kernel.code_bytes),
-            Escaped(&kernel.name),
+            Escaped(readable(kernel)),
             colour(kernel),
             y + 17,
         )?;
@@ -365,7 +376,7 @@ fn write_table(out: &mut String, kernels: &[KernelReport]) -> fmt::Result {
             out,
             "<tr><td class=\"name\" title=\"{}\">{}</td>",
             Escaped(&kernel.signature()),
-            Escaped(&kernel.name)
+            Escaped(readable(kernel))
         )?;
         for (head, value) in fixed.iter().zip(cells) {
             let class = match (*head, value) {

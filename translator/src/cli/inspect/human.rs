@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use codeobject::ArgKind;
 
+use crate::cli::output::stdout;
 use crate::inspect::{
     Class, CodeObjectReport, Comparison, Difference, Entry, File, ImageReport, KernelReport, Line,
     Listing, Pair,
@@ -43,7 +44,7 @@ pub(super) fn print_problems<'a>(files: impl IntoIterator<Item = &'a File>) -> i
 
 /// Prints files; with `details`, arguments and instructions of each kernel, and only files that have one.
 pub(super) fn print(files: &[File], details: bool) -> io::Result<()> {
-    let out = &mut anstream::stdout().lock();
+    let out = &mut stdout();
     let has_kernels = |file: &File| file.code_objects().any(|(_, c)| !c.kernels.is_empty());
     for file in files.iter().filter(|file| !details || has_kernels(file)) {
         let images = match file.images.len() {
@@ -202,9 +203,19 @@ fn print_table(out: &mut impl Write, kernels: &[KernelReport]) -> io::Result<()>
         for (cell, width) in row.iter().zip(&widths) {
             write!(out, "  {cell:>width$}")?;
         }
-        writeln!(out, "  {}{style:#}", kernel.name)?;
+        write!(out, "  {}{style:#}", kernel.name)?;
+        write_demangled(out, kernel.demangled.as_deref())?;
+        writeln!(out)?;
     }
     Ok(())
+}
+
+/// What C++ calls a kernel, beside its symbol.
+fn write_demangled(out: &mut impl Write, name: Option<&str>) -> io::Result<()> {
+    match name {
+        Some(name) => write!(out, "  {DIM}{name}{DIM:#}"),
+        None => Ok(()),
+    }
 }
 
 fn row(kernel: &KernelReport, counted: bool) -> Vec<String> {
@@ -248,7 +259,9 @@ fn occupancy(kernel: &KernelReport) -> (String, String) {
 }
 
 fn print_kernel(out: &mut impl Write, kernel: &KernelReport) -> io::Result<()> {
-    writeln!(out, "\n  {BOLD}{}{BOLD:#}", kernel.signature())?;
+    write!(out, "\n  {BOLD}{}{BOLD:#}", kernel.signature())?;
+    write_demangled(out, kernel.demangled.as_deref())?;
+    writeln!(out)?;
     let (waves, limit) = occupancy(kernel);
     let required = kernel
         .required_group
@@ -304,7 +317,7 @@ fn print_kernel(out: &mut impl Write, kernel: &KernelReport) -> io::Result<()> {
 
 /// Prints what differs between two builds.
 pub(super) fn print_comparison(comparison: &Comparison) -> io::Result<()> {
-    let out = &mut anstream::stdout().lock();
+    let out = &mut stdout();
     for place in &comparison.gone {
         writeln!(out, "{RED}gone{RED:#} {place}")?;
     }
@@ -350,7 +363,9 @@ fn print_difference(out: &mut impl Write, difference: &Difference) -> io::Result
     } else {
         write!(out, "  changed  ")?;
     }
-    write!(out, "{}: ", difference.kernel)?;
+    write!(out, "{}", difference.kernel)?;
+    write_demangled(out, difference.demangled.as_deref())?;
+    write!(out, ": ")?;
     let changes: Vec<String> = difference
         .changes
         .iter()
@@ -383,13 +398,11 @@ fn step(before: u64, after: u64) -> String {
 
 /// Prints machine code between the lines that it comes from.
 pub(super) fn print_listings(listings: &[Listing]) -> io::Result<()> {
-    let out = &mut anstream::stdout().lock();
+    let out = &mut stdout();
     for listing in listings {
-        writeln!(
-            out,
-            "{BOLD}{}{BOLD:#} for {} in {}",
-            listing.kernel, listing.target, listing.file
-        )?;
+        write!(out, "{BOLD}{}{BOLD:#}", listing.kernel)?;
+        write_demangled(out, listing.demangled.as_deref())?;
+        writeln!(out, " for {} in {}", listing.target, listing.file)?;
         if !listing.has_lines {
             writeln!(
                 out,
