@@ -113,8 +113,8 @@ fn assert_passes(arch: &str, symbol: &str, kernel: &Value) {
     );
 }
 
-/// Kernels of each module that candle-kernels 0.11.1 compiles to PTX.
-const KERNELS: [(&str, usize); 11] = [
+/// Kernels of each module of candle-kernels 0.11.1: those that it compiles to PTX, and two of its host library.
+const KERNELS: [(&str, usize); 13] = [
     ("affine", 10),
     ("binary", 96),
     ("cast", 58),
@@ -126,6 +126,8 @@ const KERNELS: [(&str, usize); 11] = [
     ("sort", 14),
     ("ternary", 26),
     ("unary", 123),
+    ("mmvq_gguf", 243),
+    ("moe/moe_gguf", 7),
 ];
 
 #[test]

@@ -87,7 +87,7 @@ impl Golden {
         })
     }
 
-    /// The tensors recorded for the block type `name`, spelled as in symbols (`q4_K`).
+    /// The tensors of the file `name`: a block type, spelled as in symbols (`q4_K`), or `static_library`.
     pub(crate) fn tensors(&self, name: &str) -> Result<GoldenFile, GoldenError> {
         let path = self.folder.join(format!("{name}.safetensors"));
         let known = self.files.borrow().get(name).cloned();
@@ -174,6 +174,7 @@ fn read(path: &Path) -> Result<HashMap<String, Tensor>, GoldenError> {
                 Dtype::U8 => DType::U8,
                 Dtype::U32 => DType::U32,
                 Dtype::F16 => DType::F16,
+                Dtype::BF16 => DType::Bf16,
                 Dtype::F32 => DType::F32,
                 other => return Err(wrong(format!("tensor {name:?} has the type {other:?}"))),
             };

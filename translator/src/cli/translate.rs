@@ -124,7 +124,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     }
     let drifted = result.drift.is_some_and(|d| !d.is_empty())
         || applied.is_some_and(|applied| applied.drifted());
-    Ok(if drifted || (translation.errors() > 0 && !against_lock) {
+    // Neither is what stops a module a reason to fail once it is written down.
+    let locked = against_lock || args.lock.update;
+    Ok(if drifted || (translation.errors() > 0 && !locked) {
         Outcome::Problems
     } else {
         Outcome::Fine

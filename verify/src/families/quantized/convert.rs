@@ -215,7 +215,7 @@ pub(super) fn quantize_q8_1(material: &mut Material) -> Cases {
 
 /// Equal byte for byte, save that sums may differ in their last bit: how the 32 terms were added on the GPU that
 /// recorded them is not known to the last rounding.
-fn same_q8_1(got: &[u8], recorded: &[u8]) -> Result<(), String> {
+pub(super) fn same_q8_1(got: &[u8], recorded: &[u8]) -> Result<(), String> {
     let blocks =
         |bytes: &[u8]| -> Vec<Vec<u8>> { bytes.chunks(Q8_1_BYTES).map(<[u8]>::to_vec).collect() };
     for (i, (got, want)) in blocks(got).iter().zip(&blocks(recorded)).enumerate() {

@@ -1,4 +1,5 @@
-//! `quantized.cu`: GGUF blocks dequantized, looked up and multiplied.
+//! `quantized.cu`: GGUF blocks dequantized, looked up and multiplied; and `mmvq_gguf.cu` and `moe/moe_gguf.cu`, which
+//! multiply the same blocks.
 //!
 //! Every kernel that has golden vectors is run on them, and every kernel on fresh random data in other shapes: odd
 //! numbers of rows, columns that need padding, batches that fill no tile. Half of the random weights are quantized from
@@ -9,6 +10,7 @@ mod convert;
 mod parts;
 mod product;
 mod reference;
+mod static_library;
 
 use self::blocks::Format;
 use self::parts::Cases;
@@ -27,12 +29,36 @@ enum Kernel {
     MulMatVec(&'static Format, usize),
     MulMat(&'static Format),
     IndexedMoe(&'static Format),
+    /// Of `mmvq_gguf.cu` and `moe/moe_gguf.cu`, from activations of a type.
+    QuantizeFrom(DType),
+    /// Of `mmvq_gguf.cu`, with results of a type for so many rows of activations.
+    MulMatVecTo(&'static Format, DType, usize),
+    /// Of `moe/moe_gguf.cu`.
+    MoeGemm(&'static Format),
 }
 
 impl Kernel {
     fn parse(symbol: &str) -> Option<Kernel> {
         if symbol == "quantize_q8_1" {
             return Some(Kernel::QuantizeQ8_1);
+        }
+        // `moe_gguf.cu` has a `static` one of its own.
+        if symbol == "_ZL13quantize_q8_1PKfPvii" {
+            return Some(Kernel::QuantizeFrom(DType::F32));
+        }
+        if let Some(rest) = symbol.strip_prefix("mmvq_gguf_") {
+            if let Some(name) = rest.strip_prefix("quantize_q8_1_") {
+                return Some(Kernel::QuantizeFrom(DType::from_name(name)?));
+            }
+            let (rest, batch) = rest.split_once("_plain_cuda")?;
+            let (name, dtype) = DType::split_suffix(rest)?;
+            let batch = batch.parse().ok()?;
+            return Some(Kernel::MulMatVecTo(Format::find(name)?, dtype, batch));
+        }
+        if let Some(rest) = symbol.strip_prefix("_ZN7vllm_rs20moe_gemm_gguf_kernelI") {
+            // The type of a block is a parameter of the template: its length, `block_`, the format's name.
+            let (_, rest) = rest.split_once("10block_")?;
+            return Some(Kernel::MoeGemm(Format::find(rest.get(..4)?)?));
         }
         if let Some(rest) = symbol.strip_prefix("dequantize_block_") {
             let (name, dtype) = DType::split_suffix(rest)?;
@@ -72,7 +98,10 @@ impl Kernel {
             Kernel::MulMatVec(format, 1) => ("mmv 1".to_owned(), format.name),
             Kernel::MulMatVec(format, _) => ("mmv 2-8".to_owned(), format.name),
             Kernel::MulMat(format) => ("mul_mat".to_owned(), format.name),
-            Kernel::IndexedMoe(format) => ("moe".to_owned(), format.name),
+            Kernel::IndexedMoe(format) | Kernel::MoeGemm(format) => ("moe".to_owned(), format.name),
+            Kernel::QuantizeFrom(dtype) => (format!("quantize {}", dtype.name()), "q8_1"),
+            Kernel::MulMatVecTo(format, dtype, 1) => (format!("{} 1", dtype.name()), format.name),
+            Kernel::MulMatVecTo(format, dtype, _) => (format!("{} 2-8", dtype.name()), format.name),
         }
     }
 
@@ -88,6 +117,11 @@ impl Kernel {
             Kernel::MulMatVec(format, batch) => product::mul_mat_vec(material, format, batch),
             Kernel::MulMat(format) => product::mul_mat(material, format),
             Kernel::IndexedMoe(format) => product::indexed_moe(material, format),
+            Kernel::QuantizeFrom(dtype) => static_library::quantize_q8_1(material, dtype),
+            Kernel::MulMatVecTo(format, dtype, batch) => {
+                static_library::mul_mat_vec(material, format, dtype, batch)
+            }
+            Kernel::MoeGemm(format) => static_library::moe_gemm(material, format),
         }
     }
 }
@@ -113,6 +147,7 @@ mod tests {
     use crate::case::{Case, Expected, Reference};
     use crate::compare::compare;
     use crate::element::Number;
+    use crate::expected;
     use crate::golden::Golden;
 
     fn golden() -> Golden {
@@ -143,6 +178,8 @@ mod tests {
                 name.to_lowercase()
             ));
             symbols.push(format!("mul_mat_{name}"));
+            let lower = name.to_lowercase();
+            symbols.extend((1..=8).map(|b| format!("mmvq_gguf_{lower}_f32_plain_cuda{b}")));
             symbols.extend((1..=8).map(|b| format!("mul_mat_vec_{name}_q8_1_cuda{b}")));
             if format.elements == 256 {
                 symbols.push(format!(
@@ -151,6 +188,9 @@ mod tests {
                 ));
             }
         }
+        let mixtures = expected::kernels(Some("candle-kernels 0.11.1"), "moe/moe_gguf")
+            .filter(|symbol| symbol.contains("moe_gemm"));
+        symbols.extend(mixtures.map(str::to_owned));
         symbols
     }
 

@@ -84,7 +84,17 @@ pub(super) fn golden_output<'a>(
     name: &str,
     shape: &[usize],
 ) -> Result<&'a Array, GoldenError> {
-    let tensor = file.get(name, DType::F32, shape.len())?;
+    golden_output_of(file, name, DType::F32, shape)
+}
+
+/// Recorded outputs of this type and shape.
+pub(super) fn golden_output_of<'a>(
+    file: &'a GoldenFile,
+    name: &str,
+    dtype: DType,
+    shape: &[usize],
+) -> Result<&'a Array, GoldenError> {
+    let tensor = file.get(name, dtype, shape.len())?;
     file.ensure(tensor.shape == shape, || {
         format!(
             "tensor {name:?} has the shape {:?}, expected {shape:?}",

@@ -106,28 +106,44 @@ fn products(
     output: usize,
     pairs: impl Iterator<Item = (usize, usize)>,
 ) -> Vec<Check> {
-    let quantized: Vec<Q8_1Row> = x.quantized();
-    let (same, before): (Vec<Approx>, Vec<Approx>) = pairs
-        .map(|(row, j)| reference::dot_q8_1(weights, row, x.row(j), &quantized[j], offset_by))
-        .unzip();
+    let (same, before) = dots(weights, x, offset_by, pairs);
     vec![
         within(Reference::Cpu, output, same),
         within(Reference::Q8_1, output, before),
     ]
 }
 
+/// The products of `pairs` of weight row and activation row: against the same rounded activations, and against those
+/// before rounding.
+pub(super) fn dots(
+    weights: &Weights,
+    x: &Activations,
+    offset_by: OffsetBy,
+    pairs: impl Iterator<Item = (usize, usize)>,
+) -> (Vec<Approx>, Vec<Approx>) {
+    let quantized: Vec<Q8_1Row> = x.quantized();
+    pairs
+        .map(|(row, j)| reference::dot_q8_1(weights, row, x.row(j), &quantized[j], offset_by))
+        .unzip()
+}
+
 /// The activations as the kernels take them. They are rounded here, not by `quantize_q8_1`, so that each kernel stands
 /// or falls alone.
-fn rounded(x: &Activations) -> Arg {
+pub(super) fn rounded(x: &Activations) -> Arg {
     Arg::Input(reference::q8_1_bytes(&x.quantized()))
+}
+
+/// What the products of a block with a vector's block do with the offset.
+pub(super) fn vector_offset(format: &Format) -> OffsetBy {
+    match format.name {
+        "q4_0" | "q4_1" | "q5_0" | "q5_1" => OffsetBy::Sum,
+        _ => OffsetBy::Element,
+    }
 }
 
 pub(super) fn mul_mat_vec(material: &mut Material, format: &'static Format, batch: usize) -> Cases {
     const OUTPUT: usize = 2;
-    let offset_by = match format.name {
-        "q4_0" | "q4_1" | "q5_0" | "q5_1" => OffsetBy::Sum,
-        _ => OffsetBy::Element,
-    };
+    let offset_by = vector_offset(format);
     let one = |name: String, weights: &Weights, x: &Activations, mut checks: Vec<Check>| {
         let rows = weights.rows();
         let pairs = (0..batch * rows).map(|i| (i % rows, i / rows));
