@@ -5,9 +5,8 @@
 //! neither a second header nor fixes. Comments and literals are never touched, and every replacement holds as many
 //! newlines as what it replaces: one `#line` at the top lets a compiler's messages point at the CUDA line.
 //!
-//! Each pass is a file: [fixes](fix), [includes](include), [guards](guard), [kernels](kernel),
-//! [names](name), [`asm`](asm). A pass turns
-//! tokens into edits and claims what later passes must leave alone.
+//! Each pass is a file: [fixes](fix), [includes](include), [guards](guard), [kernels](kernel), [names](name), [`asm`]. A
+//! pass turns tokens into edits and claims what later passes must leave alone.
 //!
 //! Knows tokens, rules and fixes. Must not know a CUDA or HIP name, nor what a compiler makes of the result.
 
