@@ -5,6 +5,7 @@
 //! The kernels are assembled by clang and run through the HIP C ABI, so the tests know nothing of the emulator's
 //! insides. The expected results were worked out from the ISA manuals' definitions (`filetests/oracle.py`).
 
+mod assemble;
 #[path = "filetest_runner/hip.rs"]
 mod hip;
 #[path = "filetest_runner/kernel.rs"]
@@ -48,7 +49,7 @@ fn run(target: usize) -> (usize, Vec<String>) {
         .iter()
         .filter_map(|op| op.spelling(family).map(|text| (op, text)))
         .collect();
-    let code = kernel::assemble(processor, family, wave, &chosen);
+    let code = kernel::code_object(processor, family, wave, &chosen);
     let module = hip::Module::load(target, &code);
     let mut wrong = Vec::new();
     for (index, (op, text)) in chosen.iter().enumerate() {

@@ -3,10 +3,11 @@
 //! Each line is the machine code of a kernel for one work-group and the bytes that it leaves in its output buffer. All
 //! kernels are put into one code object by clang, with the descriptor that the recordings were made with.
 
+mod assemble;
+
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::ptr::null_mut;
 
 use libloading::Library;
@@ -32,21 +33,7 @@ fn programs() -> Vec<Program> {
         .collect()
 }
 
-fn clang() -> PathBuf {
-    let prefix = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/rocm");
-    let tried: Vec<PathBuf> = std::env::var_os("ROCM_PATH")
-        .map(PathBuf::from)
-        .into_iter()
-        .chain([prefix, "/usr/lib/llvm-19".into(), "/opt/rocm".into()])
-        .flat_map(|root| [root.join("llvm/bin/clang"), root.join("bin/clang")])
-        .collect();
-    let found = tried.iter().find(|path| path.exists()).cloned();
-    found.unwrap_or_else(|| {
-        panic!("no clang for amdgcn among {tried:?}; `cargo xtask setup` installs one")
-    })
-}
-
-fn assemble(programs: &[Program]) -> Vec<u8> {
+fn code_object(programs: &[Program]) -> Vec<u8> {
     let mut text = String::from("  .amdgcn_target \"amdgcn-amd-amdhsa--gfx1100\"\n");
     let mut metadata =
         String::from("  .amdgpu_metadata\n---\namdhsa.version: [1, 2]\namdhsa.kernels:\n");
@@ -73,31 +60,7 @@ fn assemble(programs: &[Program]) -> Vec<u8> {
     }
     text.push_str(&metadata);
     text.push_str("...\n  .end_amdgpu_metadata\n");
-    let folder = std::env::temp_dir().join(format!("amdgpu-isa-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a temporary folder");
-    let (source, object) = (folder.join("isa.s"), folder.join("isa.hsaco"));
-    std::fs::write(&source, text).expect("the assembly is written");
-    let mut command = Command::new(clang());
-    command.args([
-        "-x",
-        "assembler",
-        "-target",
-        "amdgcn-amd-amdhsa",
-        "-mcode-object-version=5",
-        "-mcpu=gfx1100",
-    ]);
-    command.arg(&source).arg("-o").arg(&object);
-    let output = command
-        .output()
-        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(
-        output.status.success(),
-        "{command:?}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let bytes = std::fs::read(&object).expect("the object was written");
-    std::fs::remove_dir_all(&folder).expect("the temporary folder is removed");
-    bytes
+    assemble::assemble(&text, "gfx1100", &[])
 }
 
 /// The functions of the library that is under test.
@@ -188,7 +151,7 @@ fn difference(program: &Program, found: &[u8], expected: &[u8]) -> String {
 fn recorded_programs() {
     let programs = programs();
     assert!(programs.len() >= 366, "only {} programs", programs.len());
-    let code = assemble(&programs);
+    let code = code_object(&programs);
     let hip = Hip::load();
     let mut module: Pointer = null_mut();
     let load = || {

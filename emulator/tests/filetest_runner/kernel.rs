@@ -3,9 +3,8 @@
 //! Registers that the frame of a kernel uses lie above the ones that the files name: v40 and up, s40 and up.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
 
+use crate::assemble;
 use crate::parse::{Operation, width};
 
 pub fn symbol(index: usize) -> String {
@@ -164,7 +163,7 @@ fn body(out: &mut String, f: &Frame, op: &Operation, text: &str) {
 }
 
 /// One code object with a kernel for each operation.
-pub fn assemble(
+pub fn code_object(
     processor: &str,
     family: &str,
     wave: u32,
@@ -209,63 +208,10 @@ pub fn assemble(
     metadata.push_str("...\n  .end_amdgpu_metadata\n");
     text.push_str(&metadata);
 
-    let folder = std::env::temp_dir().join(format!(
-        "amdgpu-filetests-{}-{processor}-{wave}",
-        std::process::id()
-    ));
-    std::fs::create_dir_all(&folder).expect("a temporary folder");
-    let (source, object) = (folder.join("ops.s"), folder.join("ops.hsaco"));
-    std::fs::write(&source, text).expect("the assembly is written");
-    let mut command = Command::new(clang());
-    command.args([
-        "-x",
-        "assembler",
-        "-target",
-        "amdgcn-amd-amdhsa",
-        "-mcode-object-version=5",
-    ]);
-    command
-        .arg(format!("-mcpu={processor}"))
-        .arg(&source)
-        .arg("-o")
-        .arg(&object);
-    if family != "gfx9" {
-        command.arg(if wave == 64 {
-            "-mwavefrontsize64"
-        } else {
-            "-mno-wavefrontsize64"
-        });
-    }
-    let output = command
-        .output()
-        .unwrap_or_else(|e| panic!("{command:?}: {e}; `cargo xtask setup` installs clang"));
-    assert!(
-        output.status.success(),
-        "{command:?}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let bytes = std::fs::read(&object).expect("the object was written");
-    std::fs::remove_dir_all(&folder).expect("the temporary folder is removed");
-    bytes
-}
-
-/// The toolchain's clang: `$ROCM_PATH`'s, the project's own prefix, Debian's.
-fn clang() -> PathBuf {
-    let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    let candidates = std::env::var_os("ROCM_PATH")
-        .map(|rocm| PathBuf::from(rocm).join("llvm/bin/clang"))
-        .into_iter()
-        .chain([
-            workspace.join("target/rocm/llvm/bin/clang"),
-            "/usr/lib/llvm-19/bin/clang".into(),
-            "/opt/rocm/llvm/bin/clang".into(),
-        ]);
-    let tried: Vec<PathBuf> = candidates.collect();
-    tried
-        .iter()
-        .find(|path| path.exists())
-        .cloned()
-        .unwrap_or_else(|| {
-            panic!("no clang for amdgcn among {tried:?}; `cargo xtask setup` installs one")
-        })
+    let lanes = match (family, wave) {
+        ("gfx9", _) => None,
+        (_, 64) => Some("-mwavefrontsize64"),
+        _ => Some("-mno-wavefrontsize64"),
+    };
+    assemble::assemble(&text, processor, lanes.as_slice())
 }
