@@ -28,17 +28,21 @@ use std::path::{Path, PathBuf};
 use std::{env, fmt, fs, io};
 
 use codeobject::TargetId;
-use codeobject::bundle::{Bundle, Writer};
+use codeobject::bundle::Writer;
 
 use crate::arch::ArchError;
-use crate::build::{self, HipccError, Job, JobError, Manifest, ManifestError, Object, Part};
-use crate::cache::Digest;
+use crate::build::{self, HipccError, Job, JobError, ManifestError, Message, Object, Part};
 use crate::config::Config;
 use crate::files::write_changed;
-use crate::modules::{self, Modules, ModulesError};
+use crate::modules::{Modules, ModulesError};
 use crate::pipeline::{Pipeline, PipelineError, Prepared, Sources};
 use crate::toolchain::{Toolchain, ToolchainError};
 use crate::workdir::WorkDir;
+
+mod prebuilt;
+
+/// What decides which toolchain is found.
+const TOOLCHAIN_VARIABLES: [&str; 3] = ["ROCM_PATH", "HIP_PATH", "HIP_CLANG_PATH"];
 
 /// Kernels can't be built or taken.
 #[derive(thiserror::Error)]
@@ -70,6 +74,17 @@ pub enum KernelBuildError {
         module: String,
         /// The constructs, a line each.
         findings: String,
+    },
+    /// The configuration can't be read.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The compiler knows none of the targets.
+    #[error("{module}: nothing can be compiled: {reasons}")]
+    NoTarget {
+        /// The module.
+        module: String,
+        /// Why, a sentence a target.
+        reasons: String,
     },
     /// A code object can't be built.
     #[error("{module} for {target}: {source}{findings}")]
@@ -142,6 +157,9 @@ pub struct KernelBuilder {
     default_archs: Vec<String>,
     bundles: Option<PathBuf>,
     bundles_variable: String,
+    /// The variables that were read, besides that.
+    variables: Vec<String>,
+    config_dir: Option<PathBuf>,
     flags: Vec<String>,
     work_dir: Option<PathBuf>,
 }
@@ -163,11 +181,12 @@ impl KernelBuilder {
             archs: Vec::new(),
             default_archs: vec!["gfx1100".to_owned()],
             bundles: None,
-            bundles_variable: String::new(),
+            bundles_variable: "HIPIFY_BUNDLES".to_owned(),
+            variables: Vec::new(),
+            config_dir: None,
             flags: Vec::new(),
             work_dir: None,
         }
-        .bundles_from("HIPIFY_BUNDLES")
     }
 
     /// A folder of `.cu` files and their headers instead of candle's. Every `.cu` file is a module.
@@ -193,9 +212,12 @@ impl KernelBuilder {
 
     /// The architectures that an environment variable lists, with commas between them. If it isn't set, `default` is
     /// compiled for, and bundles that were built before are taken for whatever they have.
+    ///
+    /// What is named must be there in the end. Of a group (`all`, `rdna3`) those are left out, with a warning, that the
+    /// compiler doesn't know or that a folder of bundles lacks.
     #[must_use]
     pub fn archs_from(mut self, variable: &str, default: &str) -> Self {
-        watch_variable(variable);
+        self.variables.push(variable.to_owned());
         self.default_archs = list(default);
         match env::var(variable) {
             Ok(text) => self.archs(list(&text)),
@@ -203,13 +225,25 @@ impl KernelBuilder {
         }
     }
 
+    /// Takes the bundles in this folder instead of compiling, whatever the environment says.
+    #[must_use]
+    pub fn bundles(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.bundles = Some(folder.into());
+        self
+    }
+
     /// Takes the bundles in a folder instead of compiling, if this environment variable names one.
     #[must_use]
     pub fn bundles_from(mut self, variable: &str) -> Self {
-        watch_variable(variable);
-        let set = env::var_os(variable).filter(|value| !value.is_empty());
-        self.bundles = set.map(PathBuf::from);
         variable.clone_into(&mut self.bundles_variable);
+        self
+    }
+
+    /// Rules, modules and architectures from a folder shaped like this project's `config/`, for CUDA names that its own
+    /// rules don't know.
+    #[must_use]
+    pub fn config_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.config_dir = Some(folder.into());
         self
     }
 
@@ -237,28 +271,40 @@ impl KernelBuilder {
         } else {
             self.modules.clone()
         };
-        match &self.bundles {
-            Some(folder) => self.take(folder, &asked),
-            None => self.compile(&asked),
+        let variables = self.variables.iter().map(String::as_str);
+        variables
+            .chain([self.bundles_variable.as_str()])
+            .for_each(watch_variable);
+        if let Some(folder) = &self.source_dir {
+            watch_file(folder);
+        }
+        if let Some(folder) = &self.config_dir {
+            watch_file(folder);
+        }
+        let config = Config::open(self.config_dir.as_deref())?;
+        let named = env::var_os(&self.bundles_variable).filter(|value| !value.is_empty());
+        match self.bundles.clone().or(named.map(PathBuf::from)) {
+            Some(folder) => self.take(&config, &folder, &asked),
+            None => self.compile(&config, &asked),
         }
     }
 
-    fn compile(&self, asked: &[String]) -> Result<Kernels, KernelBuildError> {
+    fn compile(&self, config: &Config, asked: &[String]) -> Result<Kernels, KernelBuildError> {
         let archs = if self.archs.is_empty() {
             &self.default_archs
         } else {
             &self.archs
         };
+        TOOLCHAIN_VARIABLES.iter().copied().for_each(watch_variable);
         // Before anything is fetched: whoever has no toolchain needs no sources either.
         let toolchain = Toolchain::find().map_err(|source| KernelBuildError::NoToolchain {
             source,
             variable: self.bundles_variable.clone(),
         })?;
-        let config = Config::embedded();
-        let pipeline = Pipeline::open(&config, self.place()?)?.with_flags(&self.flags);
-        if let Some(folder) = &self.source_dir {
-            watch_file(folder);
-        }
+        // Another compiler under the same name makes other code objects.
+        watch_file(&toolchain.hipcc);
+        watch_file(&toolchain.clang);
+        let pipeline = Pipeline::open(config, self.place()?)?.with_flags(&self.flags);
         let sources = Sources {
             folder: self.source_dir.clone(),
             ..Sources::default()
@@ -271,7 +317,8 @@ impl KernelBuilder {
         let jobs = prepared.jobs(&pipeline.archs().select(archs)?);
         let workers = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok());
         let results = builder.objects(&jobs, workers.unwrap_or_else(build::cores), &|_| ());
-        Kernels::of(jobs, results)
+        let named = |target: &TargetId| archs.contains(&target.to_string());
+        Kernels::of(jobs, results, &named)
     }
 
     fn place(&self) -> Result<WorkDir, KernelBuildError> {
@@ -280,54 +327,6 @@ impl KernelBuilder {
             Some(folder) => Ok(WorkDir::at(folder)),
             None => WorkDir::find(None).map_err(failed("find", Path::new("."))),
         }
-    }
-
-    /// The bundles of a folder, if they have what is asked for.
-    fn take(&self, folder: &Path, asked: &[String]) -> Result<Kernels, KernelBuildError> {
-        watch_file(folder);
-        let wrong = |message: String| KernelBuildError::Bundles {
-            folder: folder.to_owned(),
-            message,
-        };
-        let help = format!("it is named by {}", self.bundles_variable);
-        let manifest = Manifest::read(folder)?
-            .ok_or_else(|| wrong(format!("there is no manifest.json in it; {help}")))?;
-        let config = Config::embedded();
-        let table = crate::arch::Architectures::from_config(&config)?;
-        let targets = table.select(&self.archs)?;
-        let files: Vec<String> = match &self.source_dir {
-            // A bundle of every source must be there, not only of those that happen to be.
-            Some(sources) => sources_in(sources)?,
-            None => manifest.modules.keys().map(|m| format!("{m}.cu")).collect(),
-        };
-        let known = Modules::from_config(&config)?.of_tree(files.iter().map(String::as_str));
-        let mut modules = BTreeMap::new();
-        for module in modules::select(&known, asked)? {
-            let entry = manifest
-                .modules
-                .get(&module.name)
-                .ok_or_else(|| wrong(format!("it has no bundle of {}; {help}", module.name)))?;
-            let path = folder.join(&entry.bundle);
-            let bytes = fs::read(&path).map_err(failed("read", &path))?;
-            if Digest::of(&bytes) != entry.sha256 {
-                return Err(wrong(format!(
-                    "{} is not the bundle that manifest.json names",
-                    entry.bundle
-                )));
-            }
-            let bundle = Bundle::parse(&bytes).map_err(|source| KernelBuildError::Bundle {
-                module: module.name.clone(),
-                source,
-            })?;
-            for target in &targets {
-                let name = &module.name;
-                bundle
-                    .select(target)
-                    .map_err(|e| wrong(format!("{name}: {e}; {help}")))?;
-            }
-            modules.insert(module.name.clone(), bytes);
-        }
-        Ok(Kernels { modules })
     }
 }
 
@@ -352,21 +351,18 @@ fn list(text: &str) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// The `.cu` files below a folder, with `/`.
-fn sources_in(folder: &Path) -> Result<Vec<String>, KernelBuildError> {
-    let tree = crate::translate::Tree::read(folder).map_err(PipelineError::from)?;
-    let files = tree.files.into_iter().map(|file| file.path);
-    Ok(files.filter(|path| path.ends_with(".cu")).collect())
-}
-
+/// What stops a module's translation, as a compiler tells it.
 fn untranslated(prepared: &Prepared, module: &str) -> KernelBuildError {
-    let lines = prepared.findings(module).map(|found| {
-        let help = found.help.as_deref().unwrap_or_default();
-        format!("  {}: {} {help}\n", found.file, found.message)
+    let told = prepared.findings(module).map(|found| {
+        let mut text = Message::from(found).render(&plain);
+        if let Some(help) = &found.help {
+            let _ = writeln!(text, "    = help: {help}");
+        }
+        text
     });
     KernelBuildError::Untranslated {
         module: module.to_owned(),
-        findings: lines.collect(),
+        findings: told.collect(),
     }
 }
 
@@ -380,9 +376,22 @@ impl Kernels {
     fn of(
         jobs: Vec<Job>,
         results: Vec<Result<Object, JobError>>,
+        named: &dyn Fn(&TargetId) -> bool,
     ) -> Result<Self, KernelBuildError> {
         let mut writers: BTreeMap<String, Writer<'static>> = BTreeMap::new();
+        let mut left_out: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (job, result) in jobs.into_iter().zip(results) {
+            if let Err(error @ JobError::Unbuildable { .. }) = &result
+                && !named(&job.target)
+            {
+                warn(&format!(
+                    "{} is built without {}: {error}",
+                    job.module, job.target
+                ));
+                let reasons = left_out.entry(job.module).or_default();
+                reasons.push(error.to_string());
+                continue;
+            }
             let object = result.map_err(|source| KernelBuildError::Job {
                 module: job.module.clone(),
                 target: job.target.clone(),
@@ -391,6 +400,11 @@ impl Kernels {
             })?;
             let writer = writers.remove(&job.module).unwrap_or_default();
             writers.insert(job.module, writer.add(job.target, object.bytes));
+        }
+        let empty = |(module, _): &(String, Vec<String>)| !writers.contains_key(module);
+        if let Some((module, reasons)) = left_out.into_iter().find(empty) {
+            let reasons = reasons.join("; ");
+            return Err(KernelBuildError::NoTarget { module, reasons });
         }
         let pack = |(module, writer): (String, Writer<'_>)| match writer.to_vec() {
             Ok(bytes) => Ok((module, bytes)),
@@ -454,9 +468,13 @@ fn constant(module: &str) -> String {
     }
 }
 
+/// Text without colours: cargo shows it indented below its own.
+fn plain(_: Part, text: &str) -> String {
+    text.to_owned()
+}
+
 /// The compiler's findings, as text.
 fn findings(error: &JobError) -> String {
-    let plain = |_: Part, text: &str| text.to_owned();
     match error {
         JobError::Hipcc(HipccError::Rejected { messages, .. }) => {
             let text = messages.iter().map(|message| message.render(&plain));
@@ -483,9 +501,43 @@ fn watch_file(path: &Path) {
     }
 }
 
+/// A warning that cargo shows to whoever builds the package itself.
+fn warn(text: &str) {
+    if is_build_script() {
+        println!("cargo::warning={text}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::constant;
+    use super::*;
+
+    #[test]
+    fn of_a_group_what_the_compiler_knows_is_enough() {
+        let unbuildable = |name: &str| {
+            let target = TargetId::new(name);
+            let job = Job {
+                module: "fill".to_owned(),
+                unit: PathBuf::from("fill.hip"),
+                target: target.clone(),
+            };
+            let reason = "no".to_owned();
+            (job, Err(JobError::Unbuildable { target, reason }))
+        };
+        let of = |names: &[&str], named: &str| {
+            let (jobs, results) = names.iter().map(|name| unbuildable(name)).unzip();
+            Kernels::of(jobs, results, &|target| target.to_string() == named)
+        };
+        // One that was named, and a group of which nothing is left.
+        let error = of(&["gfx950"], "gfx950").unwrap_err();
+        assert!(matches!(error, KernelBuildError::Job { .. }), "{error}");
+        let error = of(&["gfx950", "gfx1250"], "").unwrap_err();
+        assert!(
+            matches!(error, KernelBuildError::NoTarget { .. }),
+            "{error}"
+        );
+        assert!(of(&[], "").unwrap().modules.is_empty());
+    }
 
     #[test]
     fn constants_are_identifiers() {

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::Serialize;
 
-use crate::diagnostic::{Position, Severity};
+use crate::diagnostic::{Diagnostic, Position, Severity};
 
 /// One finding of the compiler.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,6 +32,20 @@ pub struct Message {
     /// The line that was compiled, if it reads otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compiled_line: Option<String>,
+}
+
+impl From<&Diagnostic> for Message {
+    /// A finding of the translator, told as the compiler's are.
+    fn from(found: &Diagnostic) -> Self {
+        Message {
+            severity: found.severity,
+            file: Some(found.file.clone()),
+            position: Some(found.position),
+            message: found.message.clone(),
+            source_line: Some(found.source_line.clone()),
+            compiled_line: None,
+        }
+    }
 }
 
 /// The most findings of one compilation that are kept: the first ones explain the rest.

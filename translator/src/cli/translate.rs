@@ -87,10 +87,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         drift: None,
         took: Duration::ZERO,
     };
-    // Where the lock is compared, an output folder need not be there.
-    if args.lock.check && (out.exists() || !args.compares_lock(&work)) {
-        result.drift = Some(translation.check(&out));
-    } else if !args.lock.check && !args.diff {
+    if args.lock.check {
+        let mut drift = translation.check(&out);
+        if args.compares_lock(&work) {
+            // The lock is what counts. Files that were generated before show what a change does to them, if they are there.
+            drift.retain(|file| file.found.is_some());
+        }
+        result.drift = Some(drift);
+    } else if !args.diff {
         result.written = Some(translation.write(&out)?);
     }
     let mut applied = None;
@@ -122,8 +126,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             applied.as_ref().map_or(Ok(()), drift::Applied::print)?;
         }
     }
-    let drifted = result.drift.is_some_and(|d| !d.is_empty())
-        || applied.is_some_and(|applied| applied.drifted());
+    let generated_drifted = result.drift.is_some_and(|drift| !drift.is_empty());
+    let drifted =
+        applied.is_some_and(|applied| applied.drifted()) || (generated_drifted && !against_lock);
     // Neither is what stops a module a reason to fail once it is written down.
     let locked = against_lock || args.lock.update;
     Ok(if drifted || (translation.errors() > 0 && !locked) {
