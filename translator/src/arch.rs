@@ -9,7 +9,7 @@ use codeobject::{Feature as Setting, TargetId};
 use serde::Deserialize;
 
 use crate::config::{Config, ConfigError};
-use crate::diagnostic::nearest;
+use crate::diagnostic::{did_you_mean, nearest};
 use crate::rules::{Answer, Guards};
 
 /// The table can't be used, or an architecture asked for isn't there.
@@ -56,14 +56,6 @@ pub enum ArchError {
         /// The feature.
         feature: String,
     },
-}
-
-fn did_you_mean(names: &[String]) -> String {
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!(" (did you mean {}?)", names.join(" or "))
-    }
 }
 
 /// What values a feature takes.

@@ -16,6 +16,7 @@ use crate::rules::Guards;
 use crate::toolchain::{CompilerVersion, ProcessorNames, Toolchain, ToolchainError};
 
 mod bundle;
+mod cancel;
 mod hipcc;
 mod merge;
 mod message;
@@ -25,8 +26,9 @@ mod sources;
 
 pub use bundle::{
     BundleEntry, CompilerEntry, MANIFEST, Manifest, ManifestError, ModuleEntry, ModuleObjects,
-    Output, Packing, Written,
+    Output, Packing, PartEntry, Written,
 };
+pub use cancel::Cancellation;
 pub use hipcc::HipccError;
 pub use merge::{MergeError, merge};
 pub use message::{Message, Part};
@@ -187,7 +189,7 @@ pub struct Builder<'a> {
     archs: &'a Architectures,
     guards: &'a Guards,
     flags: Flags,
-    launcher: Option<String>,
+    launcher: Option<PathBuf>,
     processors: OnceLock<ProcessorNames>,
 }
 
@@ -227,10 +229,11 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Has `program` start the compiler, as `program hipcc ...`: ccache, sccache, or any other that keeps or distributes
-    /// compilations. It must not change what the compiler makes, so it is no part of a code object's key.
+    /// Has `program` start the compiler, as `program clang ...` with the arguments that hipcc gives to clang: ccache,
+    /// sccache, or any other that keeps or distributes compilations. It must not change what the compiler makes, so it
+    /// is no part of a code object's key.
     #[must_use]
-    pub fn launcher(mut self, program: Option<String>) -> Self {
+    pub fn launcher(mut self, program: Option<PathBuf>) -> Self {
         self.launcher = program;
         self
     }
@@ -319,7 +322,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// [`JobError`].
     pub fn object(&self, job: &Job) -> Result<Object, JobError> {
-        self.prepare(job)?.object(&|| ())
+        self.prepare(job)?.object(&|| (), None)
     }
 
     /// The text that the compiler proper gets to see of a job.
@@ -327,16 +330,18 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// [`JobError`].
     pub fn preprocessed(&self, job: &Job) -> Result<String, JobError> {
-        Ok(self.prepare(job)?.compilation().preprocess()?)
+        Ok(self.prepare(job)?.compilation(None)?.preprocess()?)
     }
 
     /// The code objects of all jobs, at most `workers` at a time, in the order of `jobs`. `watch` is told what
-    /// happens, from any thread.
+    /// happens, from any thread. Jobs that are not done when the build is cancelled end with
+    /// [`HipccError::Cancelled`].
     pub fn objects(
         &self,
         jobs: &[Job],
         workers: usize,
         watch: &(dyn Fn(Event<'_>) + Sync),
+        cancellation: Option<&Cancellation>,
     ) -> Vec<Result<Object, JobError>> {
         let mut times = schedule::Times::open(self.cache);
         let expected: Vec<f64> = jobs.iter().map(|job| self.expected(&times, job)).collect();
@@ -346,9 +351,12 @@ impl<'a> Builder<'a> {
 
         let work = |index: &usize| {
             let job = &jobs[*index];
+            if cancellation.is_some_and(Cancellation::is_cancelled) {
+                return Err(HipccError::Cancelled.into());
+            }
             self.prepare(job)
                 .map_err(JobError::from)?
-                .object(&|| watch(Event::Compiling(job)))
+                .object(&|| watch(Event::Compiling(job)), cancellation)
         };
         let mut results: Vec<Option<Result<Object, JobError>>> =
             jobs.iter().map(|_| None).collect();
@@ -367,7 +375,10 @@ impl<'a> Builder<'a> {
         });
         if compiled {
             times.save();
-            self.cache.prune(crate::cache::limit());
+            // A size that can't be read is for the command line to complain about; nothing is lost by keeping all.
+            if let Ok(limit) = crate::cache::limit() {
+                self.cache.prune(limit);
+            }
         }
         let lost = || Err(JobError::CodeObject("the job was not run".to_owned()));
         results
@@ -425,7 +436,11 @@ struct Prepared<'a> {
 }
 
 impl Prepared<'_> {
-    fn object(&self, compiling: &dyn Fn()) -> Result<Object, JobError> {
+    fn object(
+        &self,
+        compiling: &dyn Fn(),
+        cancellation: Option<&Cancellation>,
+    ) -> Result<Object, JobError> {
         let cache = self.builder.cache;
         if let Some(hit) = cache.find(self.key) {
             return self.finish(hit.bytes, hit.entry.object, hit.entry.seconds, true);
@@ -437,12 +452,15 @@ impl Prepared<'_> {
                 reason,
             });
         }
-        let _lock = cache.lock(self.key)?;
+        let wanted = || !cancellation.is_some_and(Cancellation::is_cancelled);
+        let Some(_lock) = cache.lock(self.key, &wanted)? else {
+            return Err(HipccError::Cancelled.into());
+        };
         if let Some(hit) = cache.find(self.key) {
             return self.finish(hit.bytes, hit.entry.object, hit.entry.seconds, true);
         }
         compiling();
-        let compiled = self.compilation().run()?;
+        let compiled = self.compilation(cancellation)?.run()?;
         // What was read is not what the key speaks of if somebody edited it meanwhile.
         let (builder, unit) = (self.builder, &self.job.unit);
         let debug_info = builder.flags.debug_info();
@@ -457,12 +475,23 @@ impl Prepared<'_> {
         })
     }
 
-    fn compilation(&self) -> hipcc::Compilation<'_> {
+    fn compilation<'b>(
+        &'b self,
+        cancellation: Option<&'b Cancellation>,
+    ) -> Result<hipcc::Compilation<'b>, BuildError> {
         let builder = self.builder;
         let cuda = builder.cuda.as_ref();
-        hipcc::Compilation {
+        let launcher = match &builder.launcher {
+            Some(launcher) => Some((
+                launcher.as_path(),
+                builder.toolchain_digest(&self.job.target)?,
+            )),
+            None => None,
+        };
+        Ok(hipcc::Compilation {
             toolchain: &builder.toolchain,
-            launcher: builder.launcher.as_deref(),
+            launcher,
+            cancellation,
             cache: builder.cache,
             tree: &builder.tree,
             cuda: cuda.map(|(label, root)| (label.as_str(), root.as_path())),
@@ -470,7 +499,7 @@ impl Prepared<'_> {
             closure: &self.closure,
             target: &self.job.target,
             arguments: &self.arguments,
-        }
+        })
     }
 
     /// Looks into the bytes before anything is told of them.

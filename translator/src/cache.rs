@@ -11,12 +11,12 @@
 //! use one cache at once, and one that is killed leaves nothing half-written. A process that makes the object of a
 //! key holds a lock on that key; others that want it wait and then find it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
-use std::{env, fmt};
+use std::{env, fmt, thread};
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -29,14 +29,31 @@ pub const CACHE_VARIABLE: &str = "HIPIFY_CACHE_DIR";
 /// Bounds the cache, in MiB.
 pub const SIZE_VARIABLE: &str = "HIPIFY_CACHE_SIZE";
 
+/// [`SIZE_VARIABLE`] is set to something else than a number.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{SIZE_VARIABLE} is `{found}`; it takes the largest size of the cache in MiB, such as 4096"
+)]
+pub struct SizeError {
+    /// What it is set to.
+    pub found: String,
+}
+
 /// The size, in bytes, that a cache is cut down to: [`SIZE_VARIABLE`], or 4 GiB.
-#[must_use]
-pub fn limit() -> u64 {
-    let mebibytes = env::var(SIZE_VARIABLE)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(4096_u64);
-    mebibytes.saturating_mul(1 << 20)
+///
+/// # Errors
+/// [`SizeError`] if the variable is not a number.
+pub fn limit() -> Result<u64, SizeError> {
+    let mebibytes = match env::var_os(SIZE_VARIABLE).filter(|text| !text.is_empty()) {
+        None => 4096_u64,
+        Some(text) => {
+            let number = text.to_str().and_then(|text| text.parse().ok());
+            number.ok_or_else(|| SizeError {
+                found: text.to_string_lossy().into_owned(),
+            })?
+        }
+    };
+    Ok(mebibytes.saturating_mul(1 << 20))
 }
 
 /// Layout of the folder; another layout gets another folder.
@@ -93,7 +110,7 @@ fn parse_digest(text: &str) -> Option<Digest> {
 
 /// The cache can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cache: cannot {action} {path}: {source}")]
+#[error("cache: cannot {action} {path}: {source} ({CACHE_VARIABLE} names another folder)")]
 pub struct CacheError {
     /// What was tried.
     pub action: &'static str,
@@ -251,16 +268,27 @@ impl Cache {
     }
 
     /// Waits until no other process or thread makes the object of `key`, and keeps them from it until the guard is
-    /// dropped. After waiting, look again with [`Self::find`].
+    /// dropped. After waiting, look again with [`Self::find`]. `None` if it isn't `wanted` any more.
     ///
     /// # Errors
     /// [`CacheError`] if the lock file can't be made.
-    pub fn lock(&self, key: Digest) -> Result<KeyLock, CacheError> {
+    pub fn lock(
+        &self,
+        key: Digest,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Option<KeyLock>, CacheError> {
         let path = self.place("locks", key, "");
         create_parent(&path)?;
         let file = File::create(&path).map_err(failed("create", &path))?;
-        file.lock().map_err(failed("lock", &path))?;
-        Ok(KeyLock { path, _file: file })
+        while wanted() {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(KeyLock { path, _file: file })),
+                // A compiler needs seconds; nobody notices that its end is seen a little later.
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+                Err(TryLockError::Error(e)) => return Err(failed("lock", &path)(e)),
+            }
+        }
+        Ok(None)
     }
 
     /// Stores an object and the entry that names it. The order matters: an entry never names an object that isn't

@@ -1,7 +1,8 @@
 //! The command line: arguments, exit codes, and how errors look. Each subcommand is a file of its own with `Args`
 //! and `run`; the work itself is in the library.
 //!
-//! Exit codes: 0 fine, 1 the job found problems, 2 wrong use or missing environment.
+//! Exit codes: 0 fine, 1 the job found problems, 2 wrong use or missing environment. A command that a signal ends
+//! cleans up and then dies of that signal.
 
 mod build;
 mod cache;
@@ -11,6 +12,7 @@ mod doctor;
 mod drift;
 mod fetch;
 mod inspect;
+mod interrupt;
 mod man;
 mod merge;
 mod output;
@@ -29,8 +31,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use self::output::print_document;
+use crate::build::MergeError;
 use crate::config::Config;
 use crate::fetch::FetchError;
+use crate::lock::LockError;
 use crate::pipeline::PipelineError;
 use crate::toolchain::ToolchainError;
 use crate::workdir::WorkDir;
@@ -39,7 +43,8 @@ use crate::workdir::WorkDir;
 #[derive(Debug, Parser)]
 #[command(name = "hipify-candle", version, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 fine, 1 the job found problems, 2 wrong use or missing environment."
+    after_help = "Exit codes: 0 fine, 1 the job found problems, 2 wrong use or missing environment. A command that a \
+                  signal ends dies of that signal."
 )]
 struct Cli {
     #[command(flatten)]
@@ -161,6 +166,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
                 any.downcast_ref::<PipelineError>()
                     .and_then(PipelineError::help)
             })
+            .or_else(|| any.downcast_ref::<LockError>().and_then(LockError::help))
+            .or_else(|| any.downcast_ref::<MergeError>().and_then(MergeError::help))
             .or_else(|| {
                 any.downcast_ref::<ToolchainError>()
                     .map(ToolchainError::help)
@@ -181,7 +188,8 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Problems) => ExitCode::from(1),
         Err(failure) => {
             report(&failure, cli.global.format);
-            ExitCode::from(2)
+            let cancelled = failure.error.downcast_ref::<interrupt::Cancelled>();
+            cancelled.map_or(ExitCode::from(2), interrupt::Cancelled::end)
         }
     }
 }

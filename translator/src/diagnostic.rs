@@ -182,6 +182,15 @@ impl<'a> LineIndex<'a> {
     }
 }
 
+/// ` (did you mean a or b?)`, or nothing if there are no names.
+pub(crate) fn did_you_mean(names: &[String]) -> String {
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" (did you mean {}?)", names.join(" or "))
+    }
+}
+
 /// The up to `count` known names nearest to `name`, nearest first; only such as a typing mistake or a sibling function
 /// would explain.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>, count: usize) -> Vec<&'a str> {

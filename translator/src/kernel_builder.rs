@@ -316,7 +316,7 @@ impl KernelBuilder {
         let builder = pipeline.builder(toolchain, &prepared)?;
         let jobs = prepared.jobs(&pipeline.archs().select(archs)?);
         let workers = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok());
-        let results = builder.objects(&jobs, workers.unwrap_or_else(build::cores), &|_| ());
+        let results = builder.objects(&jobs, workers.unwrap_or_else(build::cores), &|_| (), None);
         let named = |target: &TargetId| archs.contains(&target.to_string());
         Kernels::of(jobs, results, &named)
     }

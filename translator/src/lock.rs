@@ -56,9 +56,36 @@ pub enum LockError {
         /// What is wrong.
         message: String,
     },
+    /// The lock has both sides of a merge in it.
+    #[error("{path} has conflict markers in line {line}")]
+    Conflict {
+        /// The lock.
+        path: PathBuf,
+        /// The first line that is one.
+        line: usize,
+    },
     /// The toolchain or the configuration doesn't say what goes into a code object.
     #[error(transparent)]
     Build(#[from] BuildError),
+}
+
+impl LockError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            LockError::Conflict { .. } => {
+                Some("take either side of it, and --update writes what is there now".to_owned())
+            }
+            LockError::Malformed { path, .. } if path.extension().is_some_and(|e| e == "lock") => {
+                Some(
+                    "take it from the repository again, or delete it and make one with --update"
+                        .to_owned(),
+                )
+            }
+            _ => None,
+        }
+    }
 }
 
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> LockError + 'a {
@@ -142,6 +169,13 @@ impl Lock {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(failed("read", path)(e)),
         };
+        let conflict = |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+        if let Some(index) = text.lines().position(conflict) {
+            return Err(LockError::Conflict {
+                path: path.to_owned(),
+                line: index + 1,
+            });
+        }
         let lock: Lock = toml::from_str(&text).map_err(|e| malformed(path, e))?;
         if lock.format == FORMAT {
             Ok(Some(lock))

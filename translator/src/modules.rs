@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ConfigError};
+use crate::diagnostic::{did_you_mean, nearest};
 use crate::rules::Glob;
 
 /// The list of modules can't be used, or a module asked for isn't there.
@@ -25,10 +26,12 @@ pub enum ModulesError {
         message: String,
     },
     /// A name or pattern given by the user fits no module.
-    #[error("no module `{asked}`; there are: {known}")]
+    #[error("no module `{asked}`{}; there are: {known}", did_you_mean(near))]
     Unknown {
         /// What was asked for.
         asked: String,
+        /// Names that it may be a misspelling of.
+        near: Vec<String>,
         /// All names.
         known: String,
     },
@@ -195,8 +198,11 @@ pub fn select<'a>(all: &'a [Module], asked: &[String]) -> Result<Vec<&'a Module>
                 .map(|m| m.name.as_str())
                 .collect::<Vec<_>>()
                 .join(", ");
+            let names = all.iter().map(|module| module.name.as_str());
+            let near = nearest(entry, names, 2);
             return Err(ModulesError::Unknown {
                 asked: entry.clone(),
+                near: near.into_iter().map(str::to_owned).collect(),
                 known,
             });
         }

@@ -233,7 +233,13 @@ fn wrong_use_is_told_with_what_there_is() {
     place
         .run(&["--module", "scael"])
         .fails(2, &["scael", "scale", "dot"]);
+    place
+        .run(&["--module", "scal"])
+        .fails(2, &["did you mean scale?"]);
     place.run(&["--jobs", "0"]).fails(2, &["--jobs"]);
+    let mut command = place.command(&[]);
+    let output = command.env("HIPIFY_CACHE_SIZE", "2G").output();
+    Run(output.expect("it runs")).fails(2, &["HIPIFY_CACHE_SIZE", "2G", "MiB"]);
     place.write("dot.cu", "");
     fs::write(place.path("cuda/dot.cu"), b"int x = '\xff\xfe';\n").expect("temporary file");
     let run = place.run(&[]);
@@ -323,7 +329,7 @@ fn missing_environment() {
         .env("HIPIFY_CACHE_DIR", place.path("file/cache"))
         .output()
         .expect("it runs");
-    Run(output).fails(1, &["file/cache"]);
+    Run(output).fails(1, &["file/cache", "HIPIFY_CACHE_DIR"]);
 }
 
 #[test]

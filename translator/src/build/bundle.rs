@@ -73,8 +73,25 @@ pub struct Manifest {
     pub format: u32,
     /// The program that wrote it.
     pub generator: String,
+    /// Set if these are not whole bundles but what one part of a build has of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PartEntry>,
     /// The modules in the folder, by name.
     pub modules: BTreeMap<String, ModuleEntry>,
+}
+
+/// Which part of a build a folder holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartEntry {
+    /// The part, from 1.
+    pub index: u32,
+    /// How many parts there are.
+    pub count: u32,
+    /// Digest of what the parts have in common: modules, targets, flags, toolchain.
+    pub build: Digest,
+    /// Code objects of this part that could not be made, as `module target`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
 }
 
 /// A module's bundle.
@@ -221,6 +238,7 @@ pub struct ModuleObjects<'a> {
 pub struct Output {
     folder: PathBuf,
     packing: Packing,
+    part: Option<PartEntry>,
 }
 
 impl Output {
@@ -234,7 +252,12 @@ impl Output {
         tempfile::tempfile_in(&folder).map_err(failed("write into", &folder))?;
         Manifest::read(&folder)?;
         let packing = Packing::default();
-        Ok(Output { folder, packing })
+        let part = None;
+        Ok(Output {
+            folder,
+            packing,
+            part,
+        })
     }
 
     /// Stores bundles in another way than plain.
@@ -244,8 +267,15 @@ impl Output {
         self
     }
 
+    /// Says that what is written is a part of a build.
+    #[must_use]
+    pub fn part(mut self, part: PartEntry) -> Self {
+        self.part = Some(part);
+        self
+    }
+
     /// Writes a bundle for each module and brings the manifest up to date. Files that have the right bytes already are
-    /// not touched; modules of earlier builds stay.
+    /// not touched; modules of earlier builds stay in the manifest, unless either is a part.
     ///
     /// # Errors
     /// [`ManifestError`]; bundles that were written before the error stay, each of them whole.
@@ -272,7 +302,9 @@ impl Output {
         let mut manifest = Manifest {
             format: FORMAT,
             generator: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
+            part: self.part.clone(),
             modules: Manifest::read(&self.folder)?
+                .filter(|old| old.part.is_none() && self.part.is_none())
                 .map(|old| old.modules)
                 .unwrap_or_default(),
         };

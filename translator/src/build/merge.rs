@@ -10,7 +10,7 @@ use codeobject::TargetId;
 use codeobject::bundle::Bundle;
 
 use super::bundle::{Content, Member};
-use super::{BundleEntry, Manifest, ManifestError, ModuleEntry, Output, Written};
+use super::{BundleEntry, Manifest, ManifestError, ModuleEntry, Output, PartEntry, Written};
 use crate::cache::Digest;
 
 /// Parts can't be put together.
@@ -33,6 +33,35 @@ pub enum MergeError {
         /// What is wrong.
         message: String,
     },
+    /// Folders hold parts of different builds.
+    #[error(
+        "{first} (part {first_part}) and {second} (part {second_part}) are parts of different builds: modules, \
+         architectures, flags, toolchain or the number of parts differ"
+    )]
+    Foreign {
+        /// One folder.
+        first: PathBuf,
+        /// Its part.
+        first_part: String,
+        /// The other.
+        second: PathBuf,
+        /// Its part.
+        second_part: String,
+    },
+    /// Some parts are not there.
+    #[error("the build is not whole; missing parts: {missing}")]
+    Missing {
+        /// The parts, `2/3, 3/3`.
+        missing: String,
+    },
+    /// A part of the build failed.
+    #[error("{folder} is not whole: its build failed for {failed}")]
+    Failed {
+        /// The folder.
+        folder: PathBuf,
+        /// Code objects that are missing.
+        failed: String,
+    },
     /// Two parts were made from different things, or one thing was made twice and differs.
     #[error("{module}: {first} and {second} do not belong together: {what} differs")]
     Conflict {
@@ -45,6 +74,67 @@ pub enum MergeError {
         /// What differs.
         what: String,
     },
+}
+
+impl MergeError {
+    /// What a user can do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            MergeError::Foreign { .. } => {
+                Some("build every part with the same options and the same toolchain".to_owned())
+            }
+            MergeError::Missing { .. } => Some("name the folders of all parts".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// The parts seen so far, which belong to one build.
+#[derive(Default)]
+struct Parts {
+    seen: BTreeMap<u32, (PathBuf, PartEntry)>,
+}
+
+impl Parts {
+    fn add(&mut self, folder: &Path, part: PartEntry) -> Result<(), MergeError> {
+        if !part.failed.is_empty() {
+            return Err(MergeError::Failed {
+                folder: folder.to_owned(),
+                failed: part.failed.join(", "),
+            });
+        }
+        if let Some((first, other)) = self.seen.values().next()
+            && (other.build, other.count) != (part.build, part.count)
+        {
+            let name = |part: &PartEntry| format!("{}/{}", part.index, part.count);
+            return Err(MergeError::Foreign {
+                first: first.clone(),
+                first_part: name(other),
+                second: folder.to_owned(),
+                second_part: name(&part),
+            });
+        }
+        self.seen.insert(part.index, (folder.to_owned(), part));
+        Ok(())
+    }
+
+    /// Fails unless all parts were seen, or none: builds that are no parts are merged as they are.
+    fn complete(&self) -> Result<(), MergeError> {
+        let count = self.seen.values().next().map_or(0, |(_, part)| part.count);
+        // A manifest may claim any number of parts.
+        let missing = || (1..=count).filter(|index| !self.seen.contains_key(index));
+        let first: Vec<String> = missing()
+            .take(10)
+            .map(|index| format!("{index}/{count}"))
+            .collect();
+        if first.is_empty() {
+            return Ok(());
+        }
+        Err(MergeError::Missing {
+            missing: first.join(", "),
+        })
+    }
 }
 
 /// A module as far as it was put together.
@@ -64,10 +154,14 @@ pub fn merge(
     place: &dyn Fn(&TargetId) -> (usize, String),
 ) -> Result<Vec<Written>, MergeError> {
     let mut modules: BTreeMap<String, Whole> = BTreeMap::new();
+    let mut shards = Parts::default();
     for folder in parts {
         let manifest = Manifest::read(folder)?.ok_or_else(|| MergeError::NoManifest {
             folder: folder.clone(),
         })?;
+        if let Some(part) = manifest.part {
+            shards.add(folder, part)?;
+        }
         for (module, entry) in manifest.modules {
             let members = members(folder, &entry)?;
             let whole = modules.entry(module.clone()).or_insert_with(|| Whole {
@@ -106,6 +200,7 @@ pub fn merge(
             }
         }
     }
+    shards.complete()?;
     let contents: Vec<Content<'_>> = modules
         .into_iter()
         .map(|(module, mut whole)| {

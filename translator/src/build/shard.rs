@@ -4,7 +4,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use super::{Builder, Job};
+use super::{BuildError, Builder, Job, PartEntry};
+use crate::cache::Digest;
 
 /// One part of a build: `2/3` is the second of three. Which jobs a part has depends on the sources alone, not on the
 /// machine, so that all parts together have every job once.
@@ -40,6 +41,29 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
+    /// What the manifest of this part says, so that only the parts of one build are put together. `all` are the jobs of
+    /// the whole build.
+    ///
+    /// # Errors
+    /// [`BuildError`] if it can't be told what the jobs are done with.
+    pub fn entry(self, builder: &Builder<'_>, all: &[Job]) -> Result<PartEntry, BuildError> {
+        let mut text = String::new();
+        for job in all {
+            let toolchain = builder.toolchain_digest(&job.target)?;
+            let arguments = builder.arguments(&job.target)?.join("\n");
+            text.push_str(&format!(
+                "{} {} {toolchain}\n{arguments}\n",
+                job.module, job.target
+            ));
+        }
+        Ok(PartEntry {
+            index: self.index,
+            count: self.count.get(),
+            build: Digest::of(text.as_bytes()),
+            failed: Vec::new(),
+        })
+    }
+
     /// The jobs of this part, in their order. Large sources are dealt out first, so that parts take about equally long.
     #[must_use]
     pub fn of(self, builder: &Builder<'_>, jobs: Vec<Job>) -> Vec<Job> {

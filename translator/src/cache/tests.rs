@@ -68,7 +68,7 @@ fn one_of_many_makes_the_object() {
         for _ in 0..8 {
             scope.spawn(|| {
                 let cache = Cache::at(dir.path());
-                let _lock = cache.lock(key("k")).expect("a lock");
+                let _lock = cache.lock(key("k"), &|| true).expect("a lock");
                 if cache.find(key("k")).is_none() {
                     made.fetch_add(1, Ordering::Relaxed);
                     std::thread::sleep(Duration::from_millis(20));

@@ -14,8 +14,8 @@ use super::compile::CompileArgs;
 use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome, drift, render};
 use crate::build::{
-    HipccError, Job, JobError, Message, ModuleObjects, Object, Output, Packing, Part, Shard,
-    Written,
+    HipccError, Job, JobError, Message, ModuleObjects, Object, Output, Packing, Part, PartEntry,
+    Shard, Written,
 };
 use crate::diagnostic::Severity;
 use crate::lock::Scope;
@@ -43,7 +43,7 @@ pub struct Args {
     /// One more flag for hipcc; may be given several times
     #[arg(long = "hipcc-flag", value_name = "FLAG", allow_hyphen_values = true)]
     flags: Vec<String>,
-    /// Have PROGRAM start every compiler: sccache, ccache, or any other (`PROGRAM hipcc ...`)
+    /// Have PROGRAM start every compiler: sccache, ccache, or any other (`PROGRAM clang ...`)
     #[arg(long, value_name = "PROGRAM")]
     launcher: Option<String>,
     /// Build one part of N, for `hipify-candle merge` to put together
@@ -77,6 +77,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let work = global.work_dir()?;
     let pipeline = Pipeline::open(&global.config()?, work.clone())?.with_flags(&args.flags);
     let targets = pipeline.archs().select(&args.compile.archs)?;
+    let launcher = args.launcher.as_deref().map(launcher).transpose()?;
     let toolchain = Toolchain::find()?;
     let out = args.out.clone().unwrap_or_else(|| work.bundles());
     // A check changes nothing: what is translated for it goes away again.
@@ -99,11 +100,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     print_untranslated(&prepared, global.format)?;
     let builder = pipeline
         .builder_for(toolchain, version?, &prepared)?
-        .launcher(args.launcher.clone());
+        .launcher(launcher);
 
     let named = |target: &TargetId| args.compile.archs.contains(&target.to_string());
     let mut jobs = prepared.jobs(&targets);
+    let mut part = None;
     if let Some(shard) = args.shard {
+        part = Some(shard.entry(&builder, &jobs)?);
         jobs = shard.of(&builder, jobs);
     }
     for target in targets.iter().filter(|target| named(target)) {
@@ -117,7 +120,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         }
     }
 
-    let results = args.compile.objects(&builder, &jobs, global.format);
+    let results = args.compile.objects(&builder, &jobs, global.format)?;
 
     let mut report = Report {
         start,
@@ -125,7 +128,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         written: Vec::new(),
         results: jobs.into_iter().zip(results).collect(),
     };
-    if let Some(output) = output {
+    if let Some(mut output) = output {
+        if let Some(part) = part {
+            let failed = report.failed();
+            output = output.part(PartEntry { failed, ..part });
+        }
         let good = report.complete_modules();
         let bundled = output.write(&builder, prepared.origin.as_deref(), &good);
         drop(good);
@@ -165,6 +172,17 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     } else {
         Outcome::Fine
     })
+}
+
+/// Where the program is that starts compilers. Compilers run in another folder than this command.
+fn launcher(name: &str) -> Result<PathBuf, Failure> {
+    let found = which::which(name).ok();
+    found
+        .and_then(|path| std::path::absolute(path).ok())
+        .ok_or_else(|| {
+            Failure::new(format!("there is no program `{name}` to start compilers"))
+                .help("install it, or leave out --launcher; it takes one program without arguments")
+        })
 }
 
 /// A target of a group that the compiler doesn't know is left out of the bundles; one that was named stops the build
@@ -220,6 +238,15 @@ impl Report {
         }
         modules.retain(|entry| !entry.objects.is_empty() && !failed.contains(&entry.module));
         modules
+    }
+
+    /// The code objects that could not be made, as `module target`.
+    fn failed(&self) -> Vec<String> {
+        let failed = |(job, result): &(Job, Result<Object, JobError>)| {
+            matches!(result, Err(error) if !is_left_out(error))
+                .then(|| format!("{} {}", job.module, job.target))
+        };
+        self.results.iter().filter_map(failed).collect()
     }
 
     /// `out` is where bundles were written to, if they were.

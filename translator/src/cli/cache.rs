@@ -25,6 +25,7 @@ enum Action {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let work = global.work_dir()?;
     let cache = Cache::open(work.root());
+    let limit = limit()?;
     let (status, word) = match args.action {
         Action::Status => (cache.status(), "holds"),
         Action::Clear => (cache.clear()?, "is empty now; it held"),
@@ -32,7 +33,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let folder = cache.folder();
     match global.format {
         Format::Json => {
-            print_document(json!({ "folder": folder, "status": status, "limit": limit() }))?
+            print_document(json!({ "folder": folder, "status": status, "limit": limit }))?
         }
         Format::Human | Format::Html => writeln!(
             stdout(),
@@ -41,7 +42,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
             status.objects,
             status.entries,
             status.bytes as f64 / f64::from(1 << 20),
-            limit() >> 20,
+            limit >> 20,
         )?,
     }
     Ok(Outcome::Fine)

@@ -1,8 +1,10 @@
 //! What every command that compiles is told, and how it compiles.
 
-use super::Format;
+use super::interrupt::Interrupt;
 use super::progress::Progress;
+use super::{Failure, Format};
 use crate::build::{self, Builder, Job, JobError, Object};
+use crate::cache;
 
 /// What is compiled, and by how many compilers.
 #[derive(Debug, clap::Args)]
@@ -34,17 +36,23 @@ impl CompileArgs {
         self.jobs.map_or_else(build::cores, usize::from)
     }
 
-    /// The code objects of all jobs, in their order, with progress on a terminal.
+    /// The code objects of all jobs, in their order, with progress on a terminal. Fails if the user cancels it.
     pub fn objects(
         &self,
         builder: &Builder<'_>,
         jobs: &[Job],
         format: Format,
-    ) -> Vec<Result<Object, JobError>> {
+    ) -> Result<Vec<Result<Object, JobError>>, Failure> {
+        cache::limit()?;
         let workers = self.workers();
+        let interrupt = Interrupt::catch()?;
         let progress = Progress::new(jobs, workers, format);
-        let results = builder.objects(jobs, workers, &|event| progress.tell(&event));
+        let watch = |event: build::Event<'_>| progress.tell(&event);
+        let results = builder.objects(jobs, workers, &watch, Some(interrupt.cancellation()));
         progress.finish();
-        results
+        match interrupt.caught() {
+            Some(cancelled) => Err(cancelled.into()),
+            None => Ok(results),
+        }
     }
 }

@@ -91,7 +91,7 @@ fn compile(
     let prepared = pipeline.prepare(&Sources::default(), &args.compile.modules)?;
     let builder = pipeline.builder(Toolchain::find()?, &prepared)?;
     let jobs = prepared.jobs(&targets);
-    let results = args.compile.objects(&builder, &jobs, global.format);
+    let results = args.compile.objects(&builder, &jobs, global.format)?;
     let mut archs: Vec<String> = Vec::new();
     let mut table = Table::new();
     for (job, result) in jobs.iter().zip(results) {

@@ -139,12 +139,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
 }
 
 impl Args {
-    /// Whether this is a translation that the lock speaks of: one was named, or the checkout has one and nothing asks
-    /// for other sources or another way of translating.
+    /// Whether this is a translation that the lock speaks of: one was named, or this is a checkout, which has one, and
+    /// nothing asks for other sources or another way of translating.
     fn compares_lock(&self, work: &WorkDir) -> bool {
         let other =
             self.src.is_some() || self.version.is_some() || self.no_fixes || self.hip.is_some();
-        let own = Lock::path(work).is_some_and(|path| path.is_file());
+        let own = Lock::path(work).is_some();
         self.lock.lock.is_some() || (own && !other)
     }
 }

@@ -293,7 +293,7 @@ fn build_bundles(
     build::print_untranslated(&prepared, global.format)?;
     let builder = pipeline.builder(Toolchain::find()?, &prepared)?;
     let jobs = prepared.jobs(archs);
-    let results = args.compile.objects(&builder, &jobs, global.format);
+    let results = args.compile.objects(&builder, &jobs, global.format)?;
     let results: Vec<(Job, Result<Object, JobError>)> = jobs.into_iter().zip(results).collect();
     build::print_errors(&results)?;
     let broken = |result: &Result<_, JobError>| matches!(result, Err(e) if !build::is_left_out(e));

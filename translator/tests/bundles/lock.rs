@@ -4,6 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hipify_candle::fetch;
+use hipify_candle::workdir::WorkDir;
+
 use crate::common::{Place, Run, SOURCES};
 use crate::files;
 
@@ -187,5 +190,35 @@ fn a_lock_that_is_not_there_or_not_one_is_an_error() {
     .expect("a file");
     checkout
         .run(&["translate", "--check"])
-        .fails(2, &["kernels.lock", "new"]);
+        .fails(2, &["kernels.lock", "new", "help:"]);
+
+    let _ = fs::remove_file(checkout.path("kernels-hip/kernels.lock"));
+    checkout.runs(0, &["translate", "--update"], &["updated"]);
+    checkout.edit(
+        "kernels-hip/kernels.lock",
+        "\"dot.cu\"",
+        "<<<<<<< HEAD\n\"dot.cu\"",
+    );
+    for arguments in [&["translate", "--check"][..], &["translate", "--update"]] {
+        let run = checkout.run(arguments);
+        run.fails(2, &["kernels.lock", "conflict markers", "either side"]);
+    }
+}
+
+/// A checkout's lock that got lost must not make its check succeed.
+#[test]
+fn a_checkout_without_its_lock_is_an_error() {
+    let checkout = Checkout::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = WorkDir::at(root.join("target"));
+    fetch::ensure(&target, None).expect("the pinned sources");
+    for folder in ["kernels-cuda", "target/kernels-cuda"] {
+        copy(&root.join(folder), &checkout.path(folder));
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hipify-candle"));
+    command
+        .args(["translate", "--check", "--work-dir"])
+        .arg(checkout.path("target"));
+    let run = Run(command.output().expect("the command runs"));
+    run.fails(2, &["no lock", "kernels-hip/kernels.lock", "--update"]);
 }

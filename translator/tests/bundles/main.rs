@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod launch;
 mod lock;
 mod pack;
 mod robust;

@@ -8,7 +8,7 @@ use codeobject::bundle::{Bundle, is_compressed};
 use hipify_candle::toolchain::Toolchain;
 
 use crate::assert_same;
-use crate::common::{Place, compiled};
+use crate::common::{Place, Run, compiled};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
@@ -49,41 +49,48 @@ fn parts_of_a_build_merge_to_the_whole_of_it() {
     place.write("dot.cu", &source);
     let other = place.path("other");
     place.build(&["--arch", "gfx1030", "--out", text(&other)]);
-    let refused = merge(
-        &[&parts[0], &parts[1], &parts[2], &parts[3], &other],
-        &place.path("no"),
-    );
-    assert_eq!(refused.status.code(), Some(2));
-    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        error.contains("dot") && error.contains("text of the sources"),
-        "{error}"
-    );
-}
+    let refused = |parts: &[&Path], words: &[&str]| {
+        let out = place.path("no");
+        Run(merge(parts, &out)).fails(2, words);
+        assert!(!out.join("dot.hipfb").exists());
+    };
+    let [a, b, c, d] = parts.as_slice() else {
+        panic!("four parts");
+    };
+    refused(&[a, b, c, d, &other], &["dot", "text of the sources"]);
 
-#[test]
-fn a_launcher_starts_every_compiler_and_changes_nothing() {
-    let (plain, launched) = (Place::new(), Place::new());
-    plain.build(&[]);
-    let (script, log) = (launched.path("launcher"), launched.path("log"));
-    let lines = format!(
-        "#!/bin/sh\necho \"$1\" >> '{}'\nexec \"$@\"\n",
-        log.display()
+    // Nor does one with other flags, or of another number of parts; and without all of them nothing is whole.
+    place.write("dot.cu", crate::common::SOURCES[1].1);
+    let build = |shard: &str, more: &[&str]| {
+        let out = place.path(&format!("another-{}", shard.replace('/', "-of-")));
+        let options = ["--shard", shard, "--out", text(&out)];
+        place.build(&[&archs[..], &options, more].concat());
+        out
+    };
+    let flagged = build("2/4", &["--hipcc-flag=-O1"]);
+    refused(
+        &[a, &flagged, c, d],
+        &["parts of different builds", "flags"],
     );
-    fs::write(&script, lines).expect("a script");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&script, mode).expect("a script");
-    launched.build(&["--launcher", text(&script)]);
-    assert_same(&plain.path("out"), &launched.path("out"));
-    let log = fs::read_to_string(log).expect("the launcher was started");
-    let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines.len(), 2, "{log}");
-    assert!(lines.iter().all(|line| line.contains("hipcc")), "{log}");
+    refused(
+        &[a, &build("2/2", &[])],
+        &["1/4", "2/2", "different builds"],
+    );
+    refused(&[a, c], &["missing parts: 2/4, 4/4", "help:"]);
+    let twice = merge(&[a, a, b, c, d], &place.path("twice"));
+    assert!(twice.status.success(), "{twice:?}");
+    assert_same(&place.path("out"), &place.path("twice"));
 
-    let missing = launched.path("no such program");
-    let _ = fs::remove_dir_all(launched.path("cache"));
-    let run = launched.run(&["--launcher", text(&missing)]);
-    run.fails(1, &["no such program"]);
+    // A part whose build failed is not taken for a small one.
+    place.write(
+        "scale.cu",
+        "extern \"C\" __global__ void bad() { nonsense(); }\n",
+    );
+    let failed = place.path("failed");
+    let options = ["--shard", "1/1", "--out", text(&failed)];
+    let run = place.run(&[&archs[..], &options].concat());
+    run.fails(1, &["nonsense"]);
+    refused(&[&failed], &["failed", "scale gfx1100"]);
 }
 
 /// What `clang-offload-bundler` makes of a bundle: its entries, and the bytes of one.

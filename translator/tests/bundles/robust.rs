@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use crate::common::{Place, compiled};
+use crate::launch::script;
 use crate::{assert_same, files};
 
 const ARCHS: [&str; 2] = ["--arch", "gfx1100,gfx90a"];
@@ -67,6 +68,56 @@ fn a_build_that_is_killed_leaves_nothing_that_a_later_one_stumbles_over() {
         "{:?}",
         left.keys()
     );
+}
+
+#[test]
+fn a_signal_ends_the_compilers_and_leaves_nothing_begun() {
+    let place = Place::new();
+    let pids = place.path("pids");
+    // A compiler that never ends, and a process of its own.
+    let lines = format!("sleep 600 &\necho $! $$ >> '{}'\nwait", pids.display());
+    let launcher = script(&place, "launcher", &lines);
+    let launcher = launcher.to_str().expect("UTF-8");
+    let mut command = place.command(&["--jobs", "2", "--launcher", launcher]);
+    command.stderr(std::process::Stdio::piped());
+    let child = command.spawn().expect("the command runs");
+    let started = || fs::read_to_string(&pids).unwrap_or_default();
+    while started().lines().count() < 2 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let kill = format!("kill -INT {}", child.id());
+    let status = std::process::Command::new("sh")
+        .args(["-c", &kill])
+        .status();
+    assert!(status.expect("a shell").success());
+    let ended = child.wait_with_output().expect("the command ends");
+
+    use std::os::unix::process::ExitStatusExt as _;
+    assert_eq!(
+        ended.status.signal(),
+        Some(2),
+        "shells expect it to die of it"
+    );
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("cancelled"), "{said}");
+    assert_eq!(files(&place.path("out")).len(), 0);
+    assert_eq!(
+        files(&place.path("cache")).len(),
+        0,
+        "nothing begun is left"
+    );
+    // A process that ended has no command line, whether or not somebody has asked for its status.
+    let started = started();
+    let lives = |pid: &str| {
+        let line = fs::read(format!("/proc/{pid}/cmdline"));
+        line.is_ok_and(|line| !line.is_empty())
+    };
+    let start = Instant::now();
+    while started.split_whitespace().any(lives) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{started}");
+        thread::sleep(Duration::from_millis(10));
+    }
+    place.build(&[]);
 }
 
 /// A number that differs from run to run.
