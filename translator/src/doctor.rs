@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::arch::Architectures;
 use crate::cache::Cache;
+use crate::pin::Pin;
 use crate::toolchain::{SETUP_COMMAND, Search, Toolchain, ToolchainError};
 use crate::workdir::WorkDir;
 use crate::{emulator, fetch};
@@ -219,12 +220,22 @@ fn cargo() -> Finding {
 
 fn sources(work: &WorkDir) -> Finding {
     let purpose = "the CUDA sources";
-    match fetch::locate(work, None) {
+    let pin = match Pin::of(work).and_then(Pin::checked) {
+        Ok(pin) => pin,
+        Err(error) => {
+            let finding = Finding::new("candle-kernels", purpose, Health::Broken);
+            return match error.help() {
+                Some(help) => finding.detail(error.to_string()).help(help),
+                None => finding.detail(error.to_string()),
+            };
+        }
+    };
+    match fetch::locate(work, pin.version()) {
         Some(fetched) => {
             Finding::fine("candle-kernels", purpose, &fetched.dir).version(fetched.version)
         }
         None => Finding::new("candle-kernels", purpose, Health::Absent)
-            .version(fetch::pinned_version())
+            .version(pin.version())
             .detail("not fetched yet")
             .help("`hipify-candle fetch`"),
     }

@@ -23,6 +23,7 @@ pub mod kernel_builder;
 pub mod lex;
 pub mod lock;
 pub mod modules;
+pub mod pin;
 pub mod pipeline;
 pub mod rules;
 pub mod translate;

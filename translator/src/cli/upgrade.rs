@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use codeobject::TargetId;
 use serde_json::json;
 
 use super::output::{print_document, stdout};
 use super::{Failure, Format, Global, Outcome};
-use crate::fetch;
+use crate::fetch::{self, Fetched};
 use crate::files::write_changed;
 use crate::lock::{Lock, Scope};
 use crate::modules::{ModuleKind, Modules};
+use crate::pin::{self, Pin};
 use crate::pipeline::{Pipeline, Prepared, Sources};
 use crate::toolchain::Toolchain;
 use crate::upgrade::{Changes, Inventory};
@@ -22,7 +23,7 @@ use crate::workdir::WorkDir;
 ///
 /// Fetches it, translates it and reports kernels that come, go or take other parameters, and constructs that no rule
 /// knows. In a checkout, the pin in kernels-cuda/ and the lock are changed, unless a module that candle loads by name
-/// has constructs without a rule.
+/// has constructs without a rule. What an interrupted call left is mended by the next one.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A published version, such as 0.11.1
@@ -41,27 +42,26 @@ pub struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
     let config = global.config()?;
     let work = global.work_dir()?;
-    let from = args
-        .from
-        .clone()
-        .unwrap_or_else(|| fetch::pinned_version().to_owned());
+    let pin = Pin::of(&work)?;
+    let from = args.from.clone().unwrap_or(pin.version().to_owned());
     let pipeline = Pipeline::open(&config, work.clone())?;
     let toolchain = Toolchain::find()?;
     let scratch = tempfile::tempdir()?;
-    let read = |version: &str| -> Result<(Prepared, Inventory, String), Failure> {
-        let fetched = fetch::located(&work, Some(version))?;
+    let read = |version: &str| -> Result<(Prepared, Inventory, Fetched), Failure> {
+        let fetched = fetch::ensure(&work, Some(version))?;
         let sources = Sources {
             folder: Some(fetched.src()),
             into: Some(scratch.path().join(version)),
             ..Sources::default()
         };
-        let prepared = pipeline.prepare(&sources, &[])?;
+        let mut prepared = pipeline.prepare(&sources, &[])?;
+        prepared.checksum = Some(fetched.checksum.clone());
         let builder = pipeline.builder(toolchain.clone(), &prepared)?;
         let inventory = Inventory::of(&builder, &prepared, &args.arch);
-        Ok((prepared, inventory, fetched.checksum))
+        Ok((prepared, inventory, fetched))
     };
     let (_, old, _) = read(&from)?;
-    let (prepared, new, checksum) = read(&args.version)?;
+    let (prepared, new, fetched) = read(&args.version)?;
     let changes = Changes::between(&old, &new);
 
     let modules = Modules::from_config(&config)?;
@@ -71,21 +71,23 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         .filter_map(|module| new.constructs.get(module))
         .flatten()
         .collect();
-    let moved = match work.checkout() {
-        Some(checkout) if !args.dry_run && stopped.is_empty() && from != args.version => {
-            let mut prepared = prepared;
-            prepared.checksum = Some(checksum);
-            move_pin(&pipeline, &prepared, checkout, &work, &args.version)?;
-            true
-        }
-        _ => false,
+    let end = if args.dry_run {
+        End::DryRun
+    } else if !stopped.is_empty() {
+        End::Blocked
+    } else if let Some(lock) = Lock::path(&work) {
+        let now = pipeline.lock(&prepared)?;
+        move_pin(&work, &pin, &fetched, now, &lock)?
+    } else {
+        End::NoCheckout
     };
+    let moved = end == End::Moved;
     match global.format {
         Format::Json => print_document(
             json!({ "from": from, "to": args.version, "changes": changes, "blocked": stopped, "because": reasons, "moved": moved }),
         )?,
         Format::Human | Format::Html => {
-            print(&changes, [&from, &args.version], &stopped, &reasons, moved)?
+            print(&changes, [&from, &args.version], &stopped, &reasons, end)?
         }
     }
     Ok(if stopped.is_empty() {
@@ -109,27 +111,72 @@ fn blocked(modules: &Modules, prepared: &Prepared) -> Vec<String> {
     by_name.map(|module| module.name).collect()
 }
 
-/// Pins the version in a checkout and writes the translation's part of the lock.
+/// What became of the pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It was only asked what would change.
+    DryRun,
+    /// The version can't be translated.
+    Blocked,
+    /// There is nothing to pin it in.
+    NoCheckout,
+    /// Pin and lock said so already.
+    Same,
+    /// Pin and lock say so now.
+    Moved,
+}
+
+/// Pins the version in a checkout and writes the translation's lock.
+///
+/// Every file is written whole. Whoever is interrupted between them leaves a lock whose package is not the pin, which
+/// `--check` reports, or a pin whose halves disagree, which every use of it reports; a further call ends either.
 fn move_pin(
-    pipeline: &Pipeline,
-    prepared: &Prepared,
-    checkout: &Path,
     work: &WorkDir,
-    version: &str,
-) -> Result<(), Failure> {
-    let (manifest, lock) = fetch::pin(work, version)?;
-    write_changed(
-        &checkout.join("kernels-cuda/Cargo.toml"),
-        manifest.as_bytes(),
-    )?;
-    write_changed(&checkout.join("kernels-cuda/Cargo.lock"), lock.as_bytes())?;
-    if let (Some(path), Some(now)) = (Lock::path(work), pipeline.lock(prepared)?) {
-        let old = Lock::read(&path)?;
-        let lock = match old {
-            Some(old) => old.updated(now, Scope::Whole),
+    pin: &Pin,
+    fetched: &Fetched,
+    now: Option<Lock>,
+    path: &Path,
+) -> Result<End, Failure> {
+    let cargo_lock = fetch::lock_of(work, pin, fetched)?;
+    let old = Lock::read(path)?;
+    keep(work, pin, old.as_ref())?;
+    let is_of = |lock: &Lock, version: &str| {
+        let package = lock.package.as_ref();
+        package.is_some_and(|package| package.version == version)
+    };
+    let version = &fetched.version;
+    let known = match old {
+        Some(old) if is_of(&old, version) => Some(old),
+        _ => Lock::read(&kept_lock(work, version))?.filter(|kept| is_of(kept, version)),
+    };
+    let mut written = false;
+    if let Some(now) = now {
+        let lock = match known {
+            Some(known) => known.updated(now, Scope::Whole),
             None => now,
         };
-        lock.write(&path)?;
+        written |= lock.write(path)?;
+    }
+    written |= pin.move_to(version, &cargo_lock)?;
+    Ok(if written { End::Moved } else { End::Same })
+}
+
+fn kept_lock(work: &WorkDir, version: &str) -> PathBuf {
+    pin::kept(work, version).join("kernels.lock")
+}
+
+/// Keeps what the checkout says about the version that it leaves, for whoever comes back: cargo would choose newer
+/// packages for its lock, and code objects are not looked for here.
+fn keep(work: &WorkDir, pin: &Pin, lock: Option<&Lock>) -> Result<(), Failure> {
+    let version = pin.version();
+    let folder = pin::kept(work, version);
+    std::fs::create_dir_all(&folder)?;
+    if let Some(lock) = pin.lock_for(version) {
+        write_changed(&folder.join("Cargo.lock"), lock.as_bytes())?;
+    }
+    let package = lock.and_then(|lock| lock.package.as_ref());
+    if let Some(lock) = lock.filter(|_| package.is_some_and(|p| p.version == version)) {
+        lock.write(&kept_lock(work, version))?;
     }
     Ok(())
 }
@@ -139,7 +186,7 @@ fn print(
     [from, to]: [&str; 2],
     stopped: &[String],
     reasons: &BTreeSet<&String>,
-    moved: bool,
+    end: End,
 ) -> Result<(), Failure> {
     let mut out = stdout();
     let bold = anstyle::Style::new().bold();
@@ -182,12 +229,19 @@ fn print(
         for reason in reasons {
             writeln!(out, "  {reason}")?;
         }
-    } else if moved {
-        writeln!(
+    }
+    match end {
+        End::DryRun | End::Blocked => {}
+        End::NoCheckout => writeln!(
             out,
-            "pinned in kernels-cuda/ and kernels.lock; now `cargo build --release -p hipify-candle` and \
-             `hipify-candle build --update`"
-        )?;
+            "nothing was pinned: this is no checkout of hipify-candle"
+        )?,
+        End::Same => writeln!(out, "{to} is pinned already; nothing to do")?,
+        End::Moved => writeln!(
+            out,
+            "{to} is pinned in kernels-cuda/ and kernels-hip/kernels.lock; now `hipify-candle build --update` and \
+             `hipify-candle verify`, and compile what embeds the kernels"
+        )?,
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::cache::Digest;
 use crate::config::Config;
 use crate::modules::{self, Modules};
 use crate::pipeline::{Pipeline, PipelineError, Sources};
-use crate::{device_header, fetch};
+use crate::{device_header, fetch, pin};
 
 impl KernelBuilder {
     /// The bundles of a folder, if they have what is asked for.
@@ -155,7 +155,7 @@ impl KernelBuilder {
 
 /// What candle's bundles have to be made from: `candle-kernels 0.11.1`.
 fn pinned() -> String {
-    format!("{} {}", fetch::PACKAGE, fetch::pinned_version())
+    format!("{} {}", fetch::PACKAGE, pin::compiled_version())
 }
 
 /// The `.cu` files below a folder, with `/`.

@@ -198,6 +198,7 @@ pub(super) struct GuardSpec {
     pub subject: String,
     pub op: Option<String>,
     pub value: Option<i64>,
+    pub file: Option<String>,
     pub ask: String,
     pub feature: Option<String>,
     pub always: Option<bool>,

@@ -43,6 +43,8 @@ pub struct Guard {
     pub op: GuardOp,
     /// The number it is compared with; 0 for [`GuardOp::Defined`] and [`GuardOp::Value`].
     pub value: i64,
+    /// The one file that asks this, as a path below the tree's root; all that have no row of their own if there is none.
+    pub file: Option<String>,
     /// What is asked instead: a macro with the value 0 or 1, or an expression.
     pub ask: String,
     /// Who answers.
@@ -71,7 +73,7 @@ impl Guards {
             let rows = guards.rows.entry(guard.subject.clone()).or_default();
             if rows
                 .iter()
-                .any(|r| r.op == guard.op && r.value == guard.value)
+                .any(|r| r.op == guard.op && r.value == guard.value && r.file == guard.file)
             {
                 return Err(RulesError::Duplicate {
                     name: format!("{} {:?} {}", guard.subject, guard.op, guard.value),
@@ -120,13 +122,13 @@ impl Guards {
         self.rows.contains_key(name)
     }
 
-    /// The row for one question.
+    /// The row for a question that `file` asks: the file's own before one for all files.
     #[must_use]
-    pub fn find(&self, subject: &str, op: GuardOp, value: i64) -> Option<&Guard> {
-        self.rows
-            .get(subject)?
-            .iter()
-            .find(|r| r.op == op && r.value == value)
+    pub fn find(&self, subject: &str, op: GuardOp, value: i64, file: &str) -> Option<&Guard> {
+        let rows = self.rows.get(subject)?;
+        let mut rows = rows.iter().filter(|r| r.op == op && r.value == value);
+        let general = rows.clone().find(|r| r.file.is_none());
+        rows.find(|r| r.file.as_deref() == Some(file)).or(general)
     }
 
     /// The rows of one subject, in the file's order.
@@ -189,6 +191,7 @@ impl Guard {
             subject: spec.subject,
             op,
             value,
+            file: spec.file,
             ask: spec.ask,
             answer,
             note: spec.note,

@@ -190,12 +190,13 @@ impl super::Pass<'_, '_, '_, '_> {
     /// What is written for a question, or nothing after a report.
     fn answer(&mut self, subject: &str, question: &Question, span: Range<u32>) -> Option<String> {
         let guards = self.rules.guards();
-        let Some(row) = guards.find(subject, question.op, question.value) else {
+        let file = &self.file.file.path;
+        let Some(row) = guards.find(subject, question.op, question.value, file) else {
             let asked = self.text(&span).to_owned();
             let known: Vec<String> = guards
                 .of(subject)
                 .iter()
-                .filter(|r| r.op == question.op)
+                .filter(|r| r.op == question.op && r.file.is_none())
                 .map(|r| r.value.to_string())
                 .collect();
             let Question { op, value, .. } = *question;

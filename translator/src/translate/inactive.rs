@@ -94,7 +94,9 @@ impl Names for Viewer<'_, '_, '_, '_> {
     }
 
     fn question(&self, subject: &str, op: GuardOp, value: i64) -> Option<bool> {
-        match self.known.rules.guards().find(subject, op, value)?.answer {
+        let file = &self.facts.files[self.viewer].file.path;
+        let guards = self.known.rules.guards();
+        match guards.find(subject, op, value, file)?.answer {
             Answer::Always(answer) => Some(answer),
             Answer::Feature(_) | Answer::Compiler => None,
         }

@@ -134,7 +134,11 @@ impl Pass<'_, '_, '_, '_> {
                 .warning(Code::LaunchPattern, &bound.pattern, 0..0, || {
                     (
                         format!("config/launch.toml: no kernel fits `{}`", bound.pattern),
-                        Some("correct the pattern, or take it out".to_owned()),
+                        Some(
+                            "nothing to do if other versions of these sources have such kernels; else correct the \
+                             pattern, or take it out"
+                                .to_owned(),
+                        ),
                     )
                 });
         }

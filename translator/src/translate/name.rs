@@ -127,7 +127,11 @@ impl<'r> super::Pass<'_, '_, '_, 'r> {
     /// A guarded macro outside of a condition: its number is wanted.
     fn subject_value(&mut self, index: u32, name: &str) {
         let span = self.span(index, index);
-        if let Some(row) = self.rules.guards().find(name, GuardOp::Value, 0) {
+        if let Some(row) = self
+            .rules
+            .guards()
+            .find(name, GuardOp::Value, 0, &self.file.file.path)
+        {
             self.put(span, row.ask.clone(), Cause::Guard);
             return;
         }
