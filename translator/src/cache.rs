@@ -352,24 +352,40 @@ impl Cache {
             match kind {
                 Stored::Entry => status.entries += 1,
                 Stored::Object => status.objects += 1,
-                Stored::Abandonable | Stored::Kept => {}
+                Stored::Abandonable | Stored::Lock | Stored::Kept => {}
             }
             status.bytes += data.len();
         }
         status
     }
 
-    /// Deletes everything that this program ever put into the folder, and nothing else.
+    /// Deletes everything that this program ever put into the folder, and nothing else. Builds that run at the same
+    /// time go on: what they are making stays, and is stored when it is done.
     ///
     /// # Errors
     /// [`CacheError`] if a file can't be deleted.
     pub fn clear(&self) -> Result<Status, CacheError> {
         let status = self.status();
-        let folder = self.root.join(VERSION);
-        match fs::remove_dir_all(&folder) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("delete", &folder)(e)),
-            _ => Ok(status),
+        // In this order: whoever works in one of these folders has held a lock since before it was there.
+        let scratch: Vec<PathBuf> = entries_of(&self.root.join(VERSION).join("scratch"));
+        let (mut locks, mut is_busy) = (Vec::new(), false);
+        for (kind, path, _) in self.files() {
+            match kind {
+                Stored::Entry | Stored::Object | Stored::Kept => {
+                    gone(fs::remove_file(&path)).map_err(failed("delete", &path))?
+                }
+                Stored::Lock if is_locked(&path) => is_busy = true,
+                Stored::Lock => locks.push(path),
+                Stored::Abandonable => {}
+            }
         }
+        for folder in scratch.iter().filter(|_| !is_busy) {
+            gone(fs::remove_dir_all(folder)).map_err(failed("delete", folder))?;
+        }
+        for lock in locks {
+            gone(fs::remove_file(&lock)).map_err(failed("delete", &lock))?;
+        }
+        Ok(status)
     }
 
     /// Deletes the objects that were not used for the longest time until at most `limit` bytes are left, and what
@@ -393,7 +409,7 @@ impl Cache {
                     total += if fits { size } else { 0 };
                     fits
                 }
-                Stored::Abandonable => age < ABANDONED,
+                Stored::Abandonable | Stored::Lock => age < ABANDONED,
                 Stored::Kept => true,
             };
             if !keep {
@@ -401,10 +417,9 @@ impl Cache {
             }
         }
         // Folders that are empty by now; one with files in it stays.
-        let scratch = self.root.join(VERSION).join("scratch");
-        for entry in fs::read_dir(scratch).into_iter().flatten().flatten() {
-            if entry.metadata().is_ok_and(|data| age(&data) >= ABANDONED) {
-                let _ = fs::remove_dir(entry.path());
+        for folder in entries_of(&self.root.join(VERSION).join("scratch")) {
+            if fs::metadata(&folder).is_ok_and(|data| age(&data) >= ABANDONED) {
+                let _ = fs::remove_dir(folder);
             }
         }
     }
@@ -423,7 +438,8 @@ impl Cache {
                     _ if name.starts_with('.') => Stored::Abandonable,
                     "entries" => Stored::Entry,
                     "objects" => Stored::Object,
-                    "locks" | "scratch" => Stored::Abandonable,
+                    "locks" => Stored::Lock,
+                    "scratch" => Stored::Abandonable,
                     _ => Stored::Kept,
                 };
                 Some((kind, entry.into_path(), data))
@@ -438,8 +454,28 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 enum Stored {
     Entry,
     Object,
+    Lock,
     Abandonable,
     Kept,
+}
+
+/// What is in a folder; nothing if there is no such folder.
+fn entries_of(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// Whether somebody holds this lock.
+fn is_locked(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// That a file is not there is what was asked for.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
 }
 
 /// The right to make the object of one key.

@@ -123,3 +123,24 @@ fn clearing_leaves_foreign_files_alone() {
     assert!(cache.find(key("k")).is_none());
     assert!(dir.path().join("mine").exists());
 }
+
+#[test]
+fn clearing_leaves_builds_that_run_their_folders() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let cache = Cache::at(dir.path());
+    let store = |name: &str| cache.store(key(name), b"object", 0.0, Vec::new());
+    store("k").expect("stored");
+    let lock = cache.lock(key("l"), &|| true).expect("a lock");
+    let scratch = cache.scratch().expect("a folder");
+    fs::write(scratch.path().join("part"), "half").expect("temporary file");
+    cache.clear().expect("cleared");
+    assert!(cache.find(key("k")).is_none());
+    assert!(scratch.path().join("part").exists(), "somebody works in it");
+    store("l").expect("stored");
+    drop(lock);
+    // What a killed build leaves behind is held by nobody.
+    let left = scratch.keep();
+    assert!(cache.find(key("l")).is_some());
+    cache.clear().expect("cleared");
+    assert!(!left.exists() && cache.find(key("l")).is_none());
+}
