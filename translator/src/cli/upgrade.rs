@@ -60,8 +60,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Outcome, Failure> {
         let inventory = Inventory::of(&builder, &prepared, &args.arch);
         Ok((prepared, inventory, fetched))
     };
-    let (_, old, _) = read(&from)?;
+    // What was asked for is the likelier one to be wrong.
     let (prepared, new, fetched) = read(&args.version)?;
+    let (_, old, _) = read(&from)?;
     let changes = Changes::between(&old, &new);
 
     let modules = Modules::from_config(&config)?;
