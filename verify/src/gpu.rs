@@ -11,6 +11,8 @@ use crate::observer::Observer;
 use crate::report::Resources;
 use crate::runner::Device;
 
+/// Bytes of the smallest thing that memory atomics exchange.
+const WORD: usize = 4;
 /// Findings of the memory checker that a message tells.
 const TOLD: usize = 3;
 
@@ -73,9 +75,16 @@ impl Gpu {
     }
 
     fn buffer(&self, arg: &Arg) -> Result<Option<DeviceBuffer<u8>>, Error> {
+        // What a kernel updates is whole words, as with any allocator: atomics of 16 bits exchange the word around an
+        // element.
+        let words = |mut bytes: Vec<u8>| {
+            bytes.resize(bytes.len().next_multiple_of(WORD), Arg::UNTOUCHED);
+            self.stream.clone_htod(&bytes)
+        };
         Ok(match arg {
-            Arg::Input(bytes) | Arg::InOut(bytes) => Some(self.stream.clone_htod(bytes)?),
-            Arg::Output(bytes) => Some(self.stream.clone_htod(&vec![Arg::UNTOUCHED; *bytes])?),
+            Arg::Input(bytes) => Some(self.stream.clone_htod(bytes)?),
+            Arg::InOut(bytes) => Some(words(bytes.clone())?),
+            Arg::Output(bytes) => Some(words(vec![Arg::UNTOUCHED; *bytes])?),
             Arg::Null | Arg::Value(_) => None,
         })
     }
@@ -97,11 +106,18 @@ impl Gpu {
         self.stream.synchronize()?;
         args.iter()
             .zip(&buffers)
-            .map(|(arg, buffer)| match (arg, buffer) {
-                (Arg::Output(_) | Arg::InOut(_), Some(buffer)) => {
-                    self.stream.clone_dtoh(buffer).map(Some)
-                }
-                _ => Ok(None),
+            .map(|(arg, buffer)| {
+                let length = match arg {
+                    Arg::Output(bytes) => *bytes,
+                    Arg::InOut(bytes) => bytes.len(),
+                    _ => return Ok(None),
+                };
+                let Some(buffer) = buffer else {
+                    return Ok(None);
+                };
+                let mut bytes = self.stream.clone_dtoh(buffer)?;
+                bytes.truncate(length);
+                Ok(Some(bytes))
             })
             .collect()
     }

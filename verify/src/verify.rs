@@ -9,7 +9,7 @@ use std::time::Instant;
 use codeobject::TargetId;
 use codeobject::bundle::Bundle;
 use globset::{Glob, GlobMatcher};
-use hip_loader::{Device, Image, Runtime};
+use hip_loader::{Device, DeviceOptions, Image, Runtime};
 
 use crate::expected;
 use crate::families;
@@ -176,15 +176,19 @@ fn runtime_error(what: impl Into<String>) -> impl FnOnce(hip_loader::Error) -> V
     }
 }
 
-/// The first device that runs code for `arch`.
+/// The first device that runs code for `arch`. Its allocations are exactly as large as asked for: rounded up for a cache,
+/// they would hide an access a few elements behind the end.
 fn find_device(runtime: &Runtime, arch: &TargetId) -> Result<Device, VerifyError> {
+    let exact = DeviceOptions {
+        cache_bytes: 0,
+        ..DeviceOptions::default()
+    };
     let count = runtime
         .device_count()
         .map_err(runtime_error("can't count the devices"))?;
     let mut available = Vec::new();
     for ordinal in 0..count {
-        let device = runtime
-            .device(ordinal)
+        let device = Device::new(runtime, ordinal, exact.clone())
             .map_err(runtime_error(format!("can't open device {ordinal}")))?;
         if arch.supports(device.target()) {
             return Ok(device);
