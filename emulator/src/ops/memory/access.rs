@@ -109,6 +109,30 @@ fn miss(cx: &mut Cx<'_>, address: u64, size: u64, access: Access, lane: Option<u
     )
 }
 
+/// Has the memory checker see an access, if there is one.
+#[inline]
+fn watch(
+    cx: &mut Cx<'_>,
+    space: Space,
+    half: usize,
+    addresses: &Addresses,
+    mask: u32,
+    size: u64,
+    access: Access,
+) {
+    if cx.watch.is_some() {
+        let accessed = check::Accessed {
+            space,
+            half,
+            addresses,
+            mask,
+            size,
+            access,
+        };
+        check::vector(cx, accessed);
+    }
+}
+
 /// Checks the active lanes' addresses of global memory.
 ///
 /// # Errors
@@ -129,18 +153,7 @@ pub fn global(
     if access == Access::Atomic {
         aligned(cx, half, addresses, mask, size, access)?;
     }
-    if cx.watch.is_some() {
-        let space = Space::Global;
-        let accessed = check::Accessed {
-            space,
-            half,
-            addresses,
-            mask,
-            size,
-            access,
-        };
-        check::vector(cx, accessed);
-    }
+    watch(cx, Space::Global, half, addresses, mask, size, access);
     Ok(())
 }
 
@@ -230,18 +243,7 @@ pub fn lds(
     if access == Access::Atomic {
         aligned(cx, half, addresses, mask, size, access)?;
     }
-    if cx.watch.is_some() {
-        let space = Space::Lds;
-        let accessed = check::Accessed {
-            space,
-            half,
-            addresses,
-            mask,
-            size,
-            access,
-        };
-        check::vector(cx, accessed);
-    }
+    watch(cx, Space::Lds, half, addresses, mask, size, access);
     let base = cx.group.lds.address();
     for address in addresses.iter_mut() {
         *address = address.wrapping_add(base);
@@ -276,18 +278,7 @@ pub fn scratch(
         };
         return Err(cx.fail(kind, Some((lane + half * LANES) as u32)));
     }
-    if cx.watch.is_some() {
-        let space = Space::Scratch;
-        let accessed = check::Accessed {
-            space,
-            half,
-            addresses,
-            mask,
-            size,
-            access,
-        };
-        check::vector(cx, accessed);
-    }
+    watch(cx, Space::Scratch, half, addresses, mask, size, access);
     let base = cx.w.scratch.address() + (half * LANES) as u64 * limit;
     for (lane, address) in addresses.iter_mut().enumerate() {
         *address = address.wrapping_add(base + lane as u64 * limit);

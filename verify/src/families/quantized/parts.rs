@@ -119,6 +119,15 @@ pub(super) fn golden_activations(
     })
 }
 
+/// The first `batch` rows of the activations that vectors were recorded with.
+pub(super) fn golden_vectors(file: &GoldenFile, batch: usize) -> Result<Activations, GoldenError> {
+    let x = golden_activations(file, "mmv.x")?;
+    file.ensure(x.rows() >= batch, || {
+        format!("tensor \"mmv.x\" has fewer than {batch} rows")
+    })?;
+    Ok(x.take(batch))
+}
+
 pub(super) fn exact(reference: Reference, arg: usize, values: Array) -> Check {
     Check {
         arg,

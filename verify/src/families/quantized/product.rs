@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use super::blocks::{Format, Weights};
 use super::parts::{
     Cases, case, draw, draw_activations, empty, golden_activations, golden_ids, golden_norm,
-    golden_output, golden_weights, odd_columns, padded, row_ids, within,
+    golden_output, golden_vectors, golden_weights, odd_columns, padded, row_ids, within,
 };
 use super::reference::{self, Activations, OffsetBy, Q8_1Row};
 use crate::case::{Arg, Case, Check, Expected, Geometry, Gguf, Reference};
@@ -170,11 +170,7 @@ pub(super) fn mul_mat_vec(material: &mut Material, format: &'static Format, batc
         }
     };
     let file = material.golden.tensors(format.name)?;
-    let x = golden_activations(&file, "mmv.x")?;
-    file.ensure(x.rows() >= batch, || {
-        format!("tensor \"mmv.x\" has fewer than {batch} rows")
-    })?;
-    let x = x.take(batch);
+    let x = golden_vectors(&file, batch)?;
     let name = format!("mmv.b{batch}");
     let rows = file.get(&name, DType::F32, 2)?.shape[1];
     let recorded = golden_output(&file, &name, &[batch, rows])?;

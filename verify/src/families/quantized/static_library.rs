@@ -11,7 +11,7 @@ use super::blocks::{Format, Weights};
 use super::convert::same_q8_1;
 use super::parts::{
     Cases, GOLDEN_LIMIT, draw, draw_activations, exact, golden_activations, golden_norm,
-    golden_output, golden_output_of, golden_weights, odd_columns, padded,
+    golden_output, golden_output_of, golden_vectors, golden_weights, odd_columns, padded,
 };
 use super::product::{dots, rounded, vector_offset};
 use super::reference::{self, Activations, Q8_1_BYTES, Q8_1_ELEMENTS};
@@ -148,11 +148,7 @@ pub(super) fn mul_mat_vec(
         }
     };
     let file = material.golden.tensors(format.name)?;
-    let x = golden_activations(&file, "mmv.x")?;
-    file.ensure(x.rows() >= batch, || {
-        format!("tensor \"mmv.x\" has fewer than {batch} rows")
-    })?;
-    let x = x.take(batch);
+    let x = golden_vectors(&file, batch)?;
     let recorded = material.golden.tensors(RECORDED)?;
     let name = format!("{}.mmvq.b{batch}.{}", format.name, dtype.name());
     let rows = recorded.get(&name, dtype, 2)?.shape[1];
